@@ -1,0 +1,58 @@
+"""What every test shares: the CPU, repeatable properties, and Python processes of their own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+# Before anything imports JAX. A cache of compiled programs would let one run of the suite depend on another.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+# Tests compile much and compute little: LLVM's slowest passes would take half of their time.
+os.environ["XLA_FLAGS"] = f"--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}"
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+
+# The same examples each time; HYPOTHESIS_PROFILE=explore looks for new ones. No deadline: the first call compiles.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., str]:
+    """Runs Python in a process of its own: `run_python(code_or_path, *args, devices=8, timeout=240, cwd=None, env=None) -> stdout`.
+
+    JAX counts its devices once a process, so a test that needs several must start one. A failure shows both streams.
+    """
+
+    def run(program: str | Path, *args: str, devices: int = 8, timeout: float = 240, cwd=None, env: dict | None = None) -> str:
+        command = [str(program)] if isinstance(program, Path) else ["-c", textwrap.dedent(program)]
+        done = subprocess.run(
+            [sys.executable, *command, *map(str, args)],
+            env=process_environment(devices) | (env or {}),
+            cwd=cwd,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            pytest.fail(f"the process ended with {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}", pytrace=False)
+        return done.stdout
+
+    return run
+
+
+def process_environment(devices: int) -> dict[str, str]:
+    """This process's environment, with `devices` virtual CPU devices and the package under test importable."""
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
+    path = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {
+        "XLA_FLAGS": " ".join([*flags, f"--xla_force_host_platform_device_count={devices}"]),
+        "PYTHONPATH": os.pathsep.join(path),
+    }
