@@ -1,0 +1,1 @@
+"""Documents in, clean documents out."""
