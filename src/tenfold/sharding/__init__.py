@@ -1,0 +1,1 @@
+"""Logical axis to mesh axis, in one table; meshes; many hosts."""
