@@ -1,0 +1,1 @@
+"""The Transformer as functions of named arrays."""

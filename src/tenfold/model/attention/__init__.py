@@ -1,0 +1,1 @@
+"""One function per pattern of attention, all with the same signature."""

@@ -1,0 +1,126 @@
+"""Matrix products: operands rounded to the compute type, sums in f32.
+
+The gradient of a weight sums over tokens, a product whose left side lies the wrong way round in memory. XLA's CPU backend runs that at
+half speed or less; a real transposed copy of the left side first is quicker. Some CPUs' backends refuse that form for some shapes, so
+it is tried once for each shape and the plain form taken where it fails. Other backends, and meshes of several devices, always take the
+plain form.
+
+Shapes: M inputs, N outputs, R rows (all leading axes flattened).
+"""
+
+import functools
+import itertools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
+
+from tenfold.sharding.axes import on_one_device
+
+
+def matmul(x: jax.Array, w_MN: jax.Array, dtype: str) -> jax.Array:
+    """x[..., M] @ w -> f32[..., N]."""
+    return _matmul(x, w_MN, dtype)
+
+
+def matmul_many(x: jax.Array, weights: Sequence[jax.Array], dtype: str) -> list[jax.Array]:
+    """x @ w for each of several w[M, N]: one product on one device, which reads x and its transposed copy once.
+
+    On a mesh the weights stay apart, as joining them would move parts of them between devices.
+    """
+    if not on_one_device():
+        return [matmul(x, w, dtype) for w in weights]
+    return list(_matmul_many(x, tuple(weights), dtype))
+
+
+def matmul_transposed(x: jax.Array, w_NM: jax.Array, dtype: str) -> jax.Array:
+    """x[..., M] @ w^T -> f32[..., N], without moving w."""
+    y_RN = dot(rows(x).astype(dtype), w_NM.astype(dtype), ((1,), (1,)))  # of rows: for more axes XLA's CPU would turn w around
+    return y_RN.reshape(*x.shape[:-1], -1)
+
+
+def dot(a: jax.Array, b: jax.Array, contract, batch=((), ())) -> jax.Array:
+    """`lax.dot_general` with f32 sums."""
+    return lax.dot_general(a, b, (contract, batch), preferred_element_type=jnp.float32)
+
+
+def weight_gradient(x_RM: jax.Array, dy_RN: jax.Array) -> jax.Array:
+    """x^T @ dy -> f32[M, N], of operands that are already of the compute type."""
+    copied = x_RM.dtype == jnp.bfloat16 and on_one_device("cpu") and _copy_works(*x_RM.shape, dy_RN.shape[1])
+    return (_with_copy if copied else _plain)(x_RM, dy_RN)
+
+
+def fixed(x: jax.Array) -> jax.Array:
+    """x, at a point across which the compiler moves no transpose.
+
+    XLA's CPU backend folds a transpose beside a product into it, and then may answer UNIMPLEMENTED (BF16 x BF16 = F32) to the form it made.
+    """
+    return lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
+
+
+def rows(x: jax.Array) -> jax.Array:
+    """[..., M] as [R, M]."""
+    return x.reshape(-1, x.shape[-1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _matmul(x, w_MN, dtype):
+    return dot(x.astype(dtype), w_MN.astype(dtype), ((x.ndim - 1,), (0,)))
+
+
+def _matmul_forward(x, w_MN, dtype):
+    x_rounded, w_rounded = x.astype(dtype), w_MN.astype(dtype)
+    return dot(x_rounded, w_rounded, ((x.ndim - 1,), (0,))), (x_rounded, w_rounded, jnp.zeros((), x.dtype))
+
+
+def _matmul_backward(dtype, saved, dy):
+    x, w_MN, like = saved
+    dy = dy.astype(dtype)
+    dx = dot(dy, w_MN, ((dy.ndim - 1,), (1,))).astype(like.dtype)
+    return dx, weight_gradient(rows(x), rows(dy))
+
+
+_matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _matmul_many(x, weights, dtype):
+    return _matmul_many_forward(x, weights, dtype)[0]
+
+
+def _matmul_many_forward(x, weights, dtype):
+    ends = list(itertools.accumulate(w.shape[1] for w in weights))
+    joined_MN = jnp.concatenate([w.astype(dtype) for w in weights], 1)
+    y, saved = _matmul_forward(x, joined_MN, dtype)
+    return tuple(jnp.split(y, ends[:-1], axis=-1)), (saved, ends)
+
+
+def _matmul_many_backward(dtype, saved, dys):
+    saved, ends = saved
+    dx, dw_MN = _matmul_backward(dtype, saved, jnp.concatenate([dy.astype(dtype) for dy in dys], -1))
+    return dx, tuple(jnp.split(dw_MN, ends[:-1], axis=1))
+
+
+_matmul_many.defvjp(_matmul_many_forward, _matmul_many_backward)
+
+
+def _plain(x_RM, dy_RN):
+    return dot(x_RM, dy_RN, ((0,), (0,)))
+
+
+def _with_copy(x_RM, dy_RN):
+    x_MR = with_layout_constraint(lax.optimization_barrier(x_RM.T), Layout((0, 1)))
+    return fixed(dot(x_MR, fixed(dy_RN), ((1,), (0,))))
+
+
+@functools.cache
+def _copy_works(R: int, M: int, N: int) -> bool:
+    """Whether this CPU's backend runs `_with_copy` at this shape; some answer UNIMPLEMENTED."""
+    try:
+        with jax.ensure_compile_time_eval():
+            jax.jit(_with_copy)(jnp.zeros((R, M), jnp.bfloat16), jnp.zeros((R, N), jnp.bfloat16)).block_until_ready()
+        return True
+    except (jax.errors.JaxRuntimeError, NotImplementedError):
+        return False
