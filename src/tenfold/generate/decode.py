@@ -1,0 +1,213 @@
+"""Prefill and decoding on the one forward pass: tokens in, tokens out.
+
+A device call reads all prompts, or writes several tokens of every row. What is compiled depends on the model, the number of rows, the
+prompt's bucket and the cache's bucket; lengths, sampling settings and the number of steps are arguments.
+Shapes: B rows, P prompt bucket, C tokens of one call.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tenfold.errors import UserError
+from tenfold.generate.sampling import position_keys, sample
+from tenfold.model.cache import Cache, empty_cache
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import Params, restack
+from tenfold.model.transformer import forward, logits
+
+CHUNK = 16
+"""Tokens of one device call: few enough to stream smoothly, enough to hide the call's own cost."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Requests:
+    """What each row asked for."""
+
+    key_B: jax.Array
+    temperature_B: jax.Array
+    top_k_B: jax.Array
+    top_p_B: jax.Array
+    vocab: jax.Array
+    """Ids below this are tokens; the embedding table may have more rows."""
+    end_of_text: jax.Array
+    """The id that ends a row; -1 where nothing does."""
+
+    @classmethod
+    def of(cls, key_B, *, temperature=0.0, top_k=0, top_p=1.0, vocab: int, end_of_text: int = -1) -> "Requests":
+        """One setting for all rows, or one each."""
+        B = key_B.shape[0]
+
+        def rows(value, dtype):
+            return jnp.broadcast_to(jnp.asarray(value, dtype), B)
+
+        settings = rows(temperature, jnp.float32), rows(top_k, jnp.int32), rows(top_p, jnp.float32)
+        return cls(key_B, *settings, jnp.int32(vocab), jnp.int32(end_of_text))
+
+    def repeated(self, copies: int) -> "Requests":
+        """Each row `copies` times."""
+        rows = {name: jnp.repeat(value, copies, 0) for name, value in vars(self).items() if name.endswith("_B")}
+        return dataclasses.replace(self, **rows)
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class DecodeState:
+    """Rows being written. `token_B` was drawn last and is not in the cache yet."""
+
+    cache: Cache
+    token_B: jax.Array
+    done_B: jax.Array
+
+
+def bucket(size: int, most: int, least: int = 16) -> int:
+    """The size that is compiled for `size`: the next power of two, or midway between two; at most `most`."""
+    power = least
+    while power < size:
+        power *= 2
+    if size <= power * 3 // 4 and power > least:
+        power = power * 3 // 4
+    return min(power, most)
+
+
+def check_room(config: ModelConfig, lengths: Sequence[int], max_tokens: int) -> None:
+    """Refuses prompts that leave no room for `max_tokens`, with the arithmetic."""
+    row = max(range(len(lengths)), key=lambda b: lengths[b])
+    need = lengths[row] + max_tokens
+    if need > config.context:
+        which = f"prompt {row + 1} of {len(lengths)}" if len(lengths) > 1 else "the prompt"
+        left = config.context - lengths[row]
+        mend = f"Use max_tokens {left} or less, or a shorter prompt." if left > 0 else f"Shorten it to at most {config.context - 1} tokens."
+        raise UserError(
+            f"{which} has {lengths[row]} tokens and max_tokens is {max_tokens}: {lengths[row]} + {max_tokens} = {need} positions, "
+            f"but the model knows {config.context} (model.context).\n  {mend}"
+        )
+
+
+def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, ModelConfig]:
+    """The weights as decoding reads them, and the configuration that goes with them. Done once; doing it again changes nothing.
+
+    Matrices are of the compute type; queries, keys and values are projected by one; the head is a copy of the embedding in the compute
+    type, as a gather from such a table would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would
+    copy each layer's weights every step.
+    """
+    if "head" in params:
+        return params, config
+    config = dataclasses.replace(config, scan=False, remat="none")
+    return _prepare(params, config), config
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def _prepare(params: Params, config: ModelConfig) -> Params:
+    blocks = params["blocks"] if len(params["blocks"]) == config.layers else restack(params["blocks"], config.layers)
+    head = params["embedding"].astype(config.dtype)
+    return params | {"head": head, "blocks": [_prepare_block(block, config) for block in blocks]}
+
+
+def _prepare_block(block: Params, config: ModelConfig) -> Params:
+    """The attention's three projections as `joined`, [1, D, 3, H, K], and all matrices of the compute type."""
+    attention, mlp = block["attention"], block["mlp"]
+    names = ("query", "key", "value")
+    joined = {
+        "joined": jnp.stack([attention[n] for n in names], 2).astype(config.dtype),
+        "joined_bias": jnp.stack([attention[f"{n}_bias"] for n in names], 1),
+        "out": attention["out"].astype(config.dtype),
+        "out_bias": attention["out_bias"],
+    }
+    return block | {"attention": joined, "mlp": mlp | {n: mlp[n].astype(config.dtype) for n in ("up", "down")}}
+
+
+def decode(
+    params: Params,
+    config: ModelConfig,
+    prompts: Sequence[Sequence[int]],
+    requests: Requests,
+    max_tokens: int,
+    done_B: np.ndarray | None = None,
+) -> Iterator[np.ndarray]:
+    """Yields the new tokens of all rows as they are written, int32[B, up to CHUNK], until all rows are done or have `max_tokens`.
+
+    `params` and `config` come from `prepare_for_decode`. A row that wrote end_of_text is done, and so is one that the caller has since
+    marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing.
+    """
+    lengths = [len(p) for p in prompts]
+    check_room(config, lengths, max_tokens)
+    copies = 2 if len(prompts) == 1 and needs_companion(config) else 1
+    requests = requests.repeated(copies)
+    P = bucket(max(lengths), config.context)
+    S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64)
+    tokens_BP = np.zeros((len(prompts), P), np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens_BP[row, : len(prompt)] = prompt
+    state = prefill(params, config, S, copies, tokens_BP, np.array(lengths, np.int32), requests)
+    written = 1
+    yield np.asarray(state.token_B)[: len(prompts), None]
+    while written < max_tokens:
+        if done_B is not None:
+            state = dataclasses.replace(state, done_B=state.done_B | done_B)
+        state, tokens_BC, count = decode_chunk(params, config, state, requests, min(CHUNK, max_tokens - written))
+        if count == 0:
+            return
+        written += int(count)
+        yield np.asarray(tokens_BC)[: len(prompts), : int(count)]
+
+
+def needs_companion(config: ModelConfig) -> bool:
+    """Whether a lone row is written twice, which is faster: XLA's CPU turns a bf16 product of one row into a copy of the whole matrix in
+    f32 and a matrix-vector product, 20 times slower than a product of two rows, which reads bf16 as it is."""
+    return config.dtype == "bfloat16" and jax.default_backend() == "cpu"
+
+
+@functools.partial(jax.jit, static_argnames=("config", "positions", "copies"))
+def prefill(params: Params, config: ModelConfig, positions: int, copies: int, tokens_BP, length_B, requests: Requests) -> DecodeState:
+    """Reads the prompts into a new cache of `positions` positions and draws each row's first token; then each row `copies` times.
+
+    Prompts are padded on the right: a position sees only earlier ones, and decoding writes over the padding.
+    """
+    x_BPD, cache = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions))
+    assert cache is not None
+    last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
+    last_B1D, length_B, layers = jax.tree.map(lambda a: jnp.repeat(a, copies, 0), (last_B1D, length_B, cache.layers))
+    token_B = next_token(params, config, last_B1D, length_B, requests)
+    return DecodeState(Cache(layers, length_B), token_B, token_B == requests.end_of_text)
+
+
+@functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
+def decode_chunk(
+    params: Params, config: ModelConfig, state: DecodeState, requests: Requests, steps
+) -> tuple[DecodeState, jax.Array, jax.Array]:
+    """Up to `steps` (at most CHUNK) more tokens of each row, int32[B, CHUNK], and how many there are: fewer if all rows are done."""
+
+    def more(carry):
+        state, _, i = carry
+        return (i < steps) & ~jnp.all(state.done_B)
+
+    def step(carry):
+        state, tokens_BC, i = carry
+        state = decode_step(params, config, state, requests)
+        return state, jax.lax.dynamic_update_slice(tokens_BC, state.token_B[:, None], (0, i)), i + 1
+
+    tokens_BC = jnp.zeros((state.token_B.shape[0], CHUNK), jnp.int32)
+    return jax.lax.while_loop(more, step, (state, tokens_BC, jnp.int32(0)))
+
+
+def decode_step(params: Params, config: ModelConfig, state: DecodeState, requests: Requests) -> DecodeState:
+    """One more token of each row."""
+    x_B1D, cache = forward(params, config, state.token_B[:, None], cache=state.cache)
+    assert cache is not None
+    token_B = next_token(params, config, x_B1D, cache.length_B, requests)
+    return DecodeState(cache, token_B, state.done_B | (token_B == requests.end_of_text))
+
+
+def next_token(params: Params, config: ModelConfig, x_B1D: jax.Array, position_B: jax.Array, requests: Requests) -> jax.Array:
+    """The token that each row writes at `position_B`, int32[B]."""
+    logits_BV = logits(params, config, x_B1D)[:, 0]
+    logits_BV = jnp.where(jnp.arange(config.vocab) < requests.vocab, logits_BV, -jnp.inf)
+    keys_B = position_keys(requests.key_B, position_B)
+    return sample(logits_BV, keys_B, requests.temperature_B, requests.top_k_B, requests.top_p_B)
