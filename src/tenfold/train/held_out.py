@@ -1,0 +1,39 @@
+"""Loss on documents the model does not train on."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tenfold.tokens.loader import Batch
+from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.train.batches import place_batch
+
+
+class HeldOut(NamedTuple):
+    """How well a model predicts text it has not seen."""
+
+    loss: float
+    """Mean negative log-likelihood in nats per token."""
+    bits_per_byte: float
+    """The same in bits per byte of text: comparable between tokenizers. Ends of documents cost bits and have no bytes."""
+    tokens: int
+    bytes: int
+
+
+def token_bytes(tokenizer: Tokenizer, vocab: int) -> np.ndarray:
+    """int64[V]: bytes of text in each token; none in end-of-text."""
+    lengths = np.zeros(vocab, np.int64)
+    lengths[: tokenizer.vocab] = [0 if i == tokenizer.end_of_text else len(tokenizer.decode_bytes([i])) for i in range(tokenizer.vocab)]
+    return lengths
+
+
+def measure(evaluate, params, batches: list[Batch], lengths: np.ndarray, mesh, mask: bool = False) -> HeldOut:
+    """Sums `evaluate(params, DeviceBatch)` over the batches, in order and in f64, so that the figure repeats to the last bit."""
+    nll = weight = 0.0
+    size = 0
+    for batch in batches:
+        sums = evaluate(params, place_batch(batch, mesh, mask))
+        nll, weight = nll + float(sums.nll), weight + float(sums.weight)
+        size += int((lengths[batch.targets_BT] * (batch.weights_BT > 0)).sum())
+    return HeldOut(nll / max(weight, 1), nll / math.log(2) / max(size, 1), int(weight), size)

@@ -1,0 +1,199 @@
+"""Recipe: everything that decides a training run, in one frozen dataclass. Imports no JAX.
+
+A run's `recipe.yaml` is its recipe as run, and can be passed back as the recipe.
+"""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from tenfold.errors import UserError
+from tenfold.model.config import ModelConfig
+from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.config import DataConfig
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW as GPT-3 (appendix B), its schedule counted in tokens."""
+
+    learning_rate: float = 6e-4
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    """On matrices and embeddings; gains and biases are left alone."""
+    clip: float = 1.0
+    """Largest global norm of the gradient; 0 leaves it as it is."""
+    warmup_tokens: int = 0
+    decay_tokens: int = 0
+    """Tokens at which the cosine reaches its end; 0 means the end of the run."""
+    final_fraction: float = 0.1
+    ramp_batch: int = 0
+    """Rows of the first batches; the batch grows by multiples of it. 0 means full batches from the start."""
+    ramp_tokens: int = 0
+    """Tokens over which the batch grows to its full size."""
+
+    def __post_init__(self):
+        for name in ("warmup_tokens", "decay_tokens", "ramp_batch", "ramp_tokens", "clip", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise UserError(f"optimizer.{name} is {getattr(self, name)}, but must be 0 or more.")
+        if not 0 < self.learning_rate < 10:
+            raise UserError(f"optimizer.learning_rate is {self.learning_rate}, but must lie above 0 (and below 10); GPT-3 125M used 6e-4.")
+        for name in ("beta1", "beta2", "final_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"optimizer.{name} is {getattr(self, name)}, but must lie between 0 and 1.")
+        if self.eps <= 0:
+            raise UserError(f"optimizer.eps is {self.eps}, but must be above 0; GPT-3 used 1e-8.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how much at once, and what is written on the way."""
+
+    steps: int = 1000
+    batch: int = 32
+    """Rows (of `model.context` tokens) in a step."""
+    microbatch: int = 0
+    """Rows in the device's memory at once; gradients are added up over the batch. 0 means the whole batch."""
+    seed: int = 0
+    """Of the first weights and of samples; `data.seed` is that of the order of the data."""
+    z_loss: float = 0.0
+    """Weight of log(Z)^2, which keeps logits from drifting; PaLM used 1e-4, GPT-3 none."""
+    log_every: int = 10
+    evaluate_every: int = 0
+    """Steps between measurements of held-out loss; 0 means a tenth of the run."""
+    evaluate_rows: int = 64
+    """Rows of the held-out documents measured during training."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0 means a tenth of the run. The last step always has one."""
+    keep: int = 3
+    """Newest checkpoints kept."""
+    sample_every: int = 0
+    """Steps between samples; 0 means a tenth of the run."""
+    prompts: tuple[str, ...] = ("",)
+    """What samples continue. None: no samples."""
+    sample_tokens: int = 64
+    tensorboard: bool = True
+    wandb: str | None = None
+    """Weights & Biases project to log to (needs `pip install tenfold[wandb]`)."""
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "log_every", "keep", "evaluate_rows", "sample_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
+        for name in ("microbatch", "evaluate_every", "checkpoint_every", "sample_every", "z_loss", "seed"):
+            if getattr(self, name) < 0:
+                raise UserError(f"train.{name} is {getattr(self, name)}, but must be 0 or more.")
+        if self.microbatch and self.batch % self.microbatch:
+            raise UserError(
+                f"train.microbatch is {self.microbatch}, which does not divide train.batch {self.batch}."
+                f"\n  Try microbatch {max(m for m in range(1, self.microbatch + 1) if self.batch % m == 0)}."
+            )
+
+    def every(self, interval: str) -> int:
+        """`evaluate`, `checkpoint` or `sample` interval in steps, with 0 read as a tenth of the run."""
+        return getattr(self, f"{interval}_every") or max(1, self.steps // 10)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named run."""
+
+    name: str = "run"
+    """Where it is written: runs/NAME."""
+    notes: str = ""
+    """Where the numbers come from, and what was built otherwise than printed."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+
+    def __post_init__(self):
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise UserError(f"name is {self.name!r}, but must be a plain folder name, such as my-run.")
+        ramp = self.optimizer.ramp_batch
+        if 0 < ramp < self.train.batch and self.train.batch % ramp:
+            raise UserError(
+                f"optimizer.ramp_batch is {ramp}, which does not divide train.batch {self.train.batch}: the batch grows by multiples of it."
+                f"\n  Try ramp_batch {max(r for r in range(1, ramp + 1) if self.train.batch % r == 0)}."
+            )
+        if ramp and self.train.microbatch and ramp % self.train.microbatch:
+            raise UserError(
+                f"train.microbatch is {self.train.microbatch}, which does not divide optimizer.ramp_batch {ramp}, the first batch's rows."
+            )
+
+
+def to_dict(value):
+    """A dataclass as plain dicts, lists and scalars."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return [to_dict(v) for v in value] if isinstance(value, tuple) else value
+
+
+def from_dict(cls, values, where: str = ""):
+    """The dataclass of `to_dict`'s output; unknown fields and wrong types are refused by name."""
+    if not isinstance(values, dict):
+        raise UserError(f"{where.rstrip('.') or 'the recipe'} is {values!r}, but must be a table of fields.")
+    hints, names = typing.get_type_hints(cls), [f.name for f in dataclasses.fields(cls)]
+    for name in values:
+        if name not in names:
+            raise UserError(f"{where}{name} is not a field of a recipe.\n  The fields here are {', '.join(names)}.")
+    return cls(**{name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()})
+
+
+def _convert(hint, value, where: str):
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, f"{where}.")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UserError(f"{where} is {value!r}, but must be a list, even of one: [{value!r}].")
+        return tuple(_convert(arguments[0], v, where) for v in value)
+    if origin in (types.UnionType, typing.Union):
+        options = [a for a in arguments if a is not type(None)]
+        return None if value is None else _convert(options[0], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UserError(f"{where} is {value!r}, but must be one of {', '.join(map(str, arguments))}.")
+        return value
+    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 6e-4 as text
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise UserError(f"{where} is {value!r}, but must be of type {getattr(hint, '__name__', hint)}.")
+    return value
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Writes `recipe.yaml` whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(yaml.safe_dump(to_dict(recipe), sort_keys=False))
+    temporary.rename(path)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe of a YAML file. Raises UserError for what is not one, naming the field."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {error}") from error
+    return from_dict(Recipe, values)
+
+
+def differences(a: Recipe, b: Recipe) -> dict[str, tuple]:
+    """Fields in which two recipes differ: dotted name -> (value in a, value in b)."""
+
+    def flatten(values, prefix=""):
+        for name, value in values.items():
+            yield from flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+
+    left, right = dict(flatten(to_dict(a))), dict(flatten(to_dict(b)))
+    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}

@@ -1,0 +1,82 @@
+"""A run is a directory: made, continued, and read here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold.errors import UserError
+from tenfold.train.recipe import Recipe, differences, load_recipe, save_recipe
+from tenfold.train.records import write_json
+
+PREPARED = ("data", "tokenizer", "documents.json", "data.json")  # what preparing data leaves, which may come before the recipe
+MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.wandb", "train.microbatch", "notes")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory and its recipe."""
+
+    path: Path
+    recipe: Recipe
+
+    @property
+    def result(self) -> dict:
+        """What the command found; empty while it has not ended."""
+        path = self.path / "result.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def metrics(self) -> list[dict]:
+        path = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def open_run(path: Path, recipe: Recipe) -> Run:
+    """A new run directory, or the one there, if it is of the same recipe in all that decides its numbers. Writes no recipe yet."""
+    file = path / "recipe.yaml"
+    if not file.exists():
+        if path.exists() and any(each.name not in PREPARED for each in path.iterdir()):
+            raise UserError(
+                f"{path} exists, is not empty and holds no recipe.yaml, so it is no run.\n  Choose another place with --out, or empty it."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        before = load_recipe(file)
+        changed = {n: v for n, v in differences(before, recipe).items() if not n.startswith(MAY_CHANGE)}
+        if changed:
+            rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
+            raise UserError(
+                f"{path} is a run of another recipe:\n{rows}\n"
+                f"  Continue it with `tenfold train {file}`, or choose another place with --out (or --name)."
+            )
+    return Run(path, recipe)
+
+
+def begin_run(run: Run, fingerprint: str) -> None:
+    """Writes the recipe once all of it has been checked, so that a refused one is not in its mend's way; refuses changed data."""
+    check_same_data(run, fingerprint)
+    save_recipe(run.recipe, run.path / "recipe.yaml")
+
+
+def check_same_data(run: Run, fingerprint: str) -> None:
+    """Refuses to go on with other tokens than the run began with; notes them where it begins."""
+    file = run.path / "data.json"
+    if not file.exists():
+        write_json(file, {"fingerprint": fingerprint})
+        return
+    before = json.loads(file.read_text())["fingerprint"]
+    if before != fingerprint:
+        raise UserError(
+            f"{run.path} was begun with other data: its tokens had the fingerprint {before}, and now {fingerprint}.\n"
+            f"  The documents or the tokenizer of {', '.join(run.recipe.data.paths)} have changed. Put them back, or begin anew with --out."
+        )
+
+
+def read_run(path: Path) -> Run:
+    """A run that exists."""
+    file = path / "recipe.yaml"
+    if not file.exists():
+        raise UserError(
+            f"{path} is not a run: it holds no recipe.yaml.\n"
+            "  Name a directory that `tenfold train` or `tenfold demo` wrote, such as runs/demo."
+        )
+    return Run(path, load_recipe(file))

@@ -1,0 +1,123 @@
+"""One update: accumulation, AdamW against NumPy, what decays, what is donated."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import map_params, model_params
+from tenfold.sharding.axes import make_mesh
+from tenfold.sharding.config import MeshConfig
+from tenfold.train.optimizer import adamw
+from tenfold.train.recipe import OptimizerConfig
+from tenfold.train.state import State, init_state, state_shardings
+from tenfold.train.step import DeviceBatch, jit_train_step, train_step
+
+CONFIG = ModelConfig(vocab=67, context=8, layers=2, embed=16, heads=2, dtype="float32")
+
+
+def batch(microbatches: int, masked=True) -> DeviceBatch:
+    """8 rows with uneven weights, cut into so many microbatches."""
+    random = np.random.default_rng(0)
+    tokens, targets = random.integers(0, 67, (2, 8, 8)).astype(np.int32)
+    weights = random.choice([0.0, 1.0], (8, 8), p=[0.4, 0.6]).astype(np.float32)
+    segments = np.sort(random.integers(1, 3, (8, 8)), axis=1).astype(np.int32)
+    cut = [jnp.asarray(a.reshape(microbatches, 8 // microbatches, 8)) for a in (tokens, targets, weights, segments)]
+    return DeviceBatch(*cut[:3], cut[3] if masked else None)
+
+
+def noisy() -> dict:
+    random = np.random.default_rng(1)
+    return map_params(lambda p: jnp.asarray(random.normal(0, 0.2, p.shape), jnp.float32), model_params(CONFIG))
+
+
+@pytest.mark.parametrize("microbatches", [2, 8])
+def test_accumulating_gradients_is_one_big_batch(microbatches):
+    """Loss, gradient norm and the weights after plain gradient descent, though microbatches hold unequal numbers of real tokens."""
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(partial(train_step, CONFIG, optimizer, 1e-3))
+    params = noisy()
+    one, many = (step(State(jnp.int32(0), params, optimizer.init(params)), batch(n)) for n in (1, microbatches))
+    assert float(many[1].loss) == pytest.approx(float(one[1].loss), rel=1e-6)
+    assert float(many[1].grad_norm) == pytest.approx(float(one[1].grad_norm), rel=1e-5)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-6), one[0].params, many[0].params)
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one[0].params, params)
+    assert min(jax.tree.leaves({k: v for k, v in moved.items() if k != "blocks"})) > 1e-3
+
+
+def test_a_batch_of_no_real_tokens_changes_nothing_and_is_finite():
+    """Weights of zero: loss 0, gradient 0, not a division by zero."""
+    optimizer = optax.sgd(0.5)
+    params, empty = noisy(), batch(1)._replace(weights_ABT=jnp.zeros((1, 8, 8)))
+    state, metrics = jax.jit(partial(train_step, CONFIG, optimizer, 0.0))(State(jnp.int32(0), params, optimizer.init(params)), empty)
+    assert float(metrics.loss) == float(metrics.grad_norm) == 0
+    jax.tree.map(np.testing.assert_array_equal, state.params, params)
+
+
+def test_the_optimiser_is_adamw_as_written_down():
+    """Three updates against Loshchilov and Hutter's algorithm 2 in NumPy f64, after clipping by the global norm; decay on matrices only."""
+    config = OptimizerConfig(weight_decay=0.3, clip=0.5, eps=1e-8)
+    optimizer, rates = adamw(config, CONFIG, lambda step: jnp.array([0.1, 0.05, 0.02])[step]), [0.1, 0.05, 0.02]
+    matrices = map_params(lambda p: p.is_matrix, model_params(CONFIG))
+    random = np.random.default_rng(2)
+    params = noisy()
+    state, wanted = optimizer.init(params), jax.tree.map(np.float64, params)
+    m, v = (jax.tree.map(np.zeros_like, wanted) for _ in range(2))
+    update = jax.jit(optimizer.update)
+    for t in range(3):
+        gradients = jax.tree.map(lambda w: jnp.asarray(random.normal(0, 1, w.shape), jnp.float32), params)
+        updates, state = update(gradients, state, params)
+        params = optax.apply_updates(params, updates)
+        norm = np.sqrt(sum((np.float64(g) ** 2).sum() for g in jax.tree.leaves(gradients)))
+        clipped = jax.tree.map(lambda g, norm=norm: np.float64(g) * min(1, 0.5 / norm), gradients)
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, clipped)
+        v = jax.tree.map(lambda v, g: 0.95 * v + 0.05 * g * g, v, clipped)
+        wanted = jax.tree.map(
+            lambda w, m, v, matrix, t=t: (
+                w - rates[t] * (m / (1 - 0.9 ** (t + 1)) / (np.sqrt(v / (1 - 0.95 ** (t + 1))) + 1e-8) + 0.3 * matrix * w)
+            ),
+            wanted,
+            m,
+            v,
+            matrices,
+        )
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), params, wanted)
+
+
+def test_without_gradients_only_matrices_shrink():
+    optimizer = adamw(OptimizerConfig(weight_decay=0.5), CONFIG, 0.1)
+    params = noisy()
+    updates, _ = jax.jit(optimizer.update)(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
+    for path, shrunk in jax.tree_util.tree_flatten_with_path(jax.tree.map(lambda u, w: np.asarray(u / w), updates, params))[0]:
+        matrix = path[-1].key in {"query", "key", "value", "out", "up", "down", "embedding", "position"}
+        np.testing.assert_allclose(shrunk, -0.05 if matrix else 0.0, rtol=1e-5, err_msg=jax.tree_util.keystr(path))
+
+
+def test_a_step_takes_its_state_and_counts():
+    """The state given is donated, its memory gone; the step goes up by one; master weights and moments are f32 under bf16 compute."""
+    config = ModelConfig(vocab=67, context=8, layers=1, embed=16, heads=2, dtype="bfloat16")
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    optimizer = adamw(OptimizerConfig(), config, 1e-2)
+    state = init_state(config, optimizer, mesh, 0)
+    after, metrics = jit_train_step(config, optimizer, 0.0, state_shardings(config, optimizer, mesh))(state, batch(1))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+    assert int(after.step) == 1 and metrics.loss.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves((after.params, after.opt_state)) if leaf.ndim} == {jnp.dtype("float32")}
+
+
+def test_training_learns():
+    """30 steps on one batch bring the loss from log V to under a third of it."""
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    optimizer = adamw(OptimizerConfig(), CONFIG, 3e-2)
+    state = init_state(CONFIG, optimizer, mesh, 0)
+    step = jit_train_step(CONFIG, optimizer, 0.0, state_shardings(CONFIG, optimizer, mesh))
+    losses = []
+    for _ in range(30):
+        state, metrics = step(state, batch(1, masked=False))
+        losses.append(float(metrics.loss))
+    assert losses[0] == pytest.approx(np.log(67), rel=0.02)
+    assert losses[-1] < losses[0] / 3
