@@ -1,0 +1,1 @@
+"""The files of runs as one HTML page; knows files, not rooms."""
