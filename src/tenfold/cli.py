@@ -1,0 +1,223 @@
+"""The command line: each command calls one function of a room and holds no logic.
+
+Imports stay inside the commands, so that `tenfold --help` answers at once and only what computes pays for JAX.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tenfold.errors import UserError
+
+if TYPE_CHECKING:
+    from tenfold.train.recipe import Recipe
+
+HELP = """usage: tenfold COMMAND ...
+
+One system for the whole life of a GPT-class language model.
+
+    tenfold demo                       the whole road, small, on this machine, from real documents
+    tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
+    tenfold generate RUN --prompt ...  complete text with a trained model
+    tenfold report RUN [RUN ...]       runs as one HTML page of plots
+
+`tenfold COMMAND --help` explains a command, `tenfold train` lists the recipes."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a command. A UserError ends it with its message and code 2; Ctrl-C with 130."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return
+    if argv[0] == "--version":
+        import tenfold
+
+        print(tenfold.__version__)
+        return
+    name, rest = argv[0], argv[1:]
+    try:
+        if name not in COMMANDS:
+            raise UserError(f"{name!r} is not a command.\n  Commands: {', '.join(COMMANDS)}.")
+        sys.exit(COMMANDS[name](rest))
+    except UserError as error:
+        sys.exit(_complain(f"tenfold {name}", error))
+    except KeyboardInterrupt:
+        print(f"\ntenfold {name}: interrupted; the same command continues where it can.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `tenfold train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def demo(argv: list[str]) -> int:
+    """`tenfold demo`."""
+    from tenfold.recipes.demo_road import Demo, run_demo
+
+    return run_demo(_parse(Demo, argv, "tenfold demo"))
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Many processes, one run: say the same command in each, with its own number. On one machine, leave them out."""
+
+    coordinator: str | None = None
+    """HOST:PORT at which process 0 listens."""
+    processes: int = 1
+    """How many there are."""
+    process: int = 0
+    """Which one this is, from 0."""
+
+
+def train(argv: list[str]) -> int:
+    """`tenfold train RECIPE`."""
+    from tenfold.recipes.registry import RECIPES, find_recipe
+    from tenfold.train.batch_schedule import schedule_advice
+
+    if not argv or argv[0] in ("-h", "--help"):
+        print(TRAIN_HELP.format(recipes="\n".join(f"    {name}" for name in RECIPES)))
+        return 0
+    recipe = find_recipe(argv[0])
+    options = _train_options(argv, recipe)
+    if options.processes.coordinator:
+        from tenfold.sharding.processes import join
+
+        join(options.processes.coordinator, options.processes.processes, options.processes.process)
+    for line in schedule_advice(options.recipe):
+        print(f"tenfold train: {line}", file=sys.stderr)
+    from tenfold.train.train import show_batch
+    from tenfold.train.train import train as run_training
+
+    if options.show_batch is not None:
+        for row in show_batch(options.recipe, options.show_batch, options.out):
+            print(json.dumps(row, ensure_ascii=False))
+        return 0
+    from tenfold.recipes.show import Display
+
+    path = Path(options.out or Path("runs") / options.recipe.name)
+    with Display(path) as display:
+        run = run_training(options.recipe, path, display)
+    if not run.result.get("finished"):
+        print(f"Stopped at step {run.result['steps']}, with a checkpoint. The same command goes on from there.")
+        return 130
+    if options.processes.process == 0:
+        print(f"Done: {path}\n  next: tenfold generate {path} --prompt ...   tenfold report {path}")
+    return 0
+
+
+TRAIN_HELP = """usage: tenfold train RECIPE [--data PATH ...] [--model.layers N] [--out DIR] ...
+
+Trains a recipe: a name below, or the path of a recipe.yaml. The same command continues a run that was stopped.
+
+{recipes}
+
+`tenfold train RECIPE --help` lists every field of a recipe. --data is short for --data.paths.
+
+    tenfold train gpt3-125m --data my-texts/ --model.layers 4 --train.batch 8 --train.steps 1000 \\
+        --optimizer.ramp-batch 0 --optimizer.warmup-tokens 1000000 --optimizer.decay-tokens 0
+    tenfold train runs/demo/recipe.yaml --out runs/again
+    tenfold train gpt3-125m --data my-texts/ --show-batch 100      what step 100 trains on: documents and text"""
+
+
+def _train_options(argv: list[str], recipe: "Recipe"):
+    """The recipe with the command line's overrides, and what is not part of it."""
+    import tyro
+
+    from tenfold.train.recipe import Recipe
+
+    name, *rest = argv
+
+    @dataclass(frozen=True)
+    class Train:
+        """Trains this recipe. The same command continues a run that was stopped."""
+
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+        processes: Annotated[Processes, tyro.conf.arg(name="")]
+        out: str | None = None
+        """Where the run is written. None: runs/NAME."""
+        show_batch: int | None = None
+        """Do not train: print the documents and text of this step's batch, a JSON line a row."""
+
+    rest = ["--data.paths" + a.removeprefix("--data") if a == "--data" or a.startswith("--data=") else a for a in rest]
+    return _parse(Train, rest, f"tenfold train {name}", Train(recipe, Processes()))
+
+
+def generate(argv: list[str]) -> int:
+    """`tenfold generate RUN`."""
+    import tyro
+
+    from tenfold.generate.config import GenerateConfig
+
+    @dataclass(frozen=True)
+    class Generate:
+        """Completes text with a trained model, and prints it as it is written."""
+
+        run: tyro.conf.Positional[str]
+        """A run directory."""
+        settings: Annotated[GenerateConfig, tyro.conf.arg(name="")] = GenerateConfig()
+        prompt: tuple[str, ...] = ("",)
+        """What to continue; several are written at once. Empty: a new document."""
+
+    options = _parse(Generate, argv, "tenfold generate")
+    from tenfold.recipes.show import stream_completions
+
+    stream_completions(options.run, options.prompt, options.settings)
+    return 0
+
+
+def report(argv: list[str]) -> int:
+    """`tenfold report RUN ...`."""
+    import tyro
+
+    from tenfold.report.page import report as make_report
+
+    def arguments(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> Path:
+        """Makes one HTML page of a run's plots, samples and recipe, or compares several.
+
+        Args:
+            runs: Run directories.
+            out: Where the page is written; for one run, its own report.html.
+        """
+        if not runs:
+            raise UserError("no run is named.\n  Say tenfold report RUN, with a directory such as runs/demo.")
+        return make_report(list(runs), out)
+
+    print(_parse(arguments, argv, "tenfold report"))
+    return 0
+
+
+def _parse(what: Callable[..., Any], argv: list[str], prog: str, default: Any = None) -> Any:
+    """`tyro.cli`, but a UserError from a configuration's own checks comes through as it is, where tyro would print it in a box."""
+    import contextlib
+    import io
+
+    import tyro
+
+    options: dict[str, Any] = {"args": argv, "prog": prog} | ({} if default is None else {"default": default})
+    unsaid = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(unsaid), contextlib.redirect_stderr(unsaid):
+            return tyro.cli(what, **options)
+    except SystemExit as ended:
+        error: BaseException | None = ended
+        while error is not None:
+            if isinstance(error, UserError):
+                raise error from None
+            error = error.__cause__ or error.__context__
+    return tyro.cli(what, **options)  # asked for help, or a word that tyro itself refuses: said by tyro
+
+
+def _complain(command: str, error: UserError) -> int:
+    print(f"{command}: {error}", file=sys.stderr)
+    return 2
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "train": train, "generate": generate, "report": report}
+
+
+if __name__ == "__main__":
+    main()

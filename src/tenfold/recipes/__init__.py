@@ -1,0 +1,1 @@
+"""Named runs as Python functions that return frozen dataclasses."""
