@@ -13,6 +13,7 @@ import pytest
 
 from conftest import process_environment
 from tenfold.cli import main
+from tenfold.corpus.documents import document_id, is_held_out
 from tenfold.train.recipe import load_recipe, save_recipe
 from tiny_run import VOCAB, tiny_recipe, write_shards
 
@@ -137,6 +138,16 @@ def test_a_vocabulary_smaller_than_the_tokenizer_says_both_sizes(tenfold, recipe
     tokens = json.loads(next(Path(load_recipe(recipe_file).data.paths[0]).glob("train/tokens.json")).read_text())["vocab"]
     _, _, complaint = tenfold("train", recipe_file, "--model.vocab", str(tokens - 1))
     assert str(tokens) in complaint and str(tokens - 1) in complaint and "vocab" in complaint
+
+
+def test_a_demo_that_could_measure_nothing_says_so_before_it_trains(tenfold, tmp_path):
+    """Texts whose hashes leave none of them to the 5% held out."""
+    (tmp_path / "few").mkdir()
+    for number, text in enumerate(text for text in (f"text {n}\n" * 40 for n in range(9)) if not is_held_out(document_id(text))):
+        (tmp_path / "few" / f"{number}.txt").write_text(text)
+    code, _, complaint = tenfold("demo", "--documents", tmp_path / "few", "--out", tmp_path / "run")
+    assert code == 2 and "none of them falls to the 5% held out" in complaint and "Traceback" not in complaint
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_a_batch_is_shown_without_training(tenfold, recipe_file, tmp_path):

@@ -48,6 +48,13 @@ def whole(data, tmp_path_factory) -> Path:
     return out
 
 
+def test_a_run_without_held_out_documents_says_so(data, tmp_path, caplog):
+    """Shards named alone, without those to measure on: trained, with a warning instead of a silence."""
+    train(tiny_recipe(data / "train", steps=1), tmp_path / "run")
+    assert "no document is held out" in caplog.text
+    assert not any("held_out_loss" in line for line in map(json.loads, metrics(tmp_path / "run").splitlines()))
+
+
 def test_a_run_leaves_what_it_promises(whole, data):
     """Every step and measurement in order, the newest checkpoints alone, and losses that fall."""
     lines = [json.loads(line) for line in metrics(whole).splitlines()]

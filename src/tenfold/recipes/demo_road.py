@@ -108,6 +108,11 @@ def _read(options: Demo, console: Console) -> Prepared:
         console.print(f"  {summary[part]['documents']:,} documents {words}, {summary[part]['bytes'] / 1e6:.1f} MB")
     for reason, group in summary["rejected"].items():
         console.print(f"  {group['documents']:,} rejected, {reason}: such as {group['examples'][0]}")
+    if not data.held_out:
+        raise UserError(
+            f"{options.documents} has {summary['train']['documents']:,} documents, and by their hashes none of them falls to the 5% held"
+            " out: there is nothing to measure on.\n  Name more documents; some 60 are enough as a rule."
+        )
     return data
 
 
@@ -156,10 +161,6 @@ def _measure(recipe: Recipe, options: Demo, data: Prepared, console: Console) ->
         return before["held_out"]
     collection = collect(options.documents)
     chosen = _some(collection.held_out)
-    if not chosen:
-        raise UserError(
-            f"{options.documents} has no document that falls to the 5% held out: there is nothing to measure on.\n  Name more documents."
-        )
     with console.status("the references ..."):
         found = references((d.text for d in collection.train), [d.text for d in chosen])
     with console.status("the model ..."):

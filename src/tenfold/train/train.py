@@ -1,5 +1,6 @@
 """`tenfold.train(recipe)`: data, mesh and state put together, then the loop."""
 
+import logging
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from tenfold.train.meter import Watch
 from tenfold.train.recipe import Recipe
 from tenfold.train.records import seconds_so_far, write_json
 from tenfold.train.run import Run, begin_run, open_run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -55,6 +58,8 @@ def train(recipe: Recipe, out: Path | str | None = None, watch: Watch | None = N
     keep_freed_memory()
     mesh = make_mesh(recipe.mesh)
     session = make_session(recipe, path, data, mesh, watch or Quiet())
+    if not session.held_out and jax.process_index() == 0:
+        log.warning("%s: no document is held out, so no held-out loss is measured: name some in data.held_out", path)
     first_then_rest(lambda: begin_run(run, data.fingerprint))
     state, finished = fit(session)
     if jax.process_index() == 0:
