@@ -12,7 +12,7 @@ import pytest
 
 from tenfold.model.attention.kinds import attend
 from tenfold.model.config import Banded, Dense, ModelConfig
-from tenfold.model.transformer import blocks
+from tenfold.model.transformer import Around, blocks
 
 LONG = 200
 KINDS = [Dense(), Banded(1), Banded(3), Banded(64), Banded(65), Banded(300)]
@@ -74,7 +74,7 @@ def test_a_stack_of_blocks_reaches_as_far_as_its_kinds_allow(tiny, noisy_params,
     @jax.jit
     @jax.jacrev
     def jacobian(x_BTD):
-        out_BTD, _ = blocks(params["blocks"], config, x_BTD, None, None, jnp.zeros(1, jnp.int32))
+        out_BTD = blocks(params["blocks"], config, x_BTD, None, Around(jnp.zeros(1, jnp.int32)))[0]
         return (out_BTD * jnp.sin(1 + jnp.arange(config.embed))).sum((0, 2))
 
     influence_TS = np.abs(jacobian(jax.random.normal(jax.random.key(1), (1, 16, config.embed)))).max((1, 3)) > 0

@@ -15,7 +15,7 @@ PATTERNS = [("dense",), ("banded:3",), ("dense", "banded:3")]
 
 @partial(jax.jit, static_argnums=1)
 def advance(params, config, tokens_BT, cache):
-    x_BTD, cache = forward(params, config, tokens_BT, cache=cache)
+    x_BTD, cache, _ = forward(params, config, tokens_BT, cache=cache)
     return logits(params, config, x_BTD), cache
 
 
@@ -72,7 +72,7 @@ def test_the_cache_is_as_large_as_it_says(tiny, scan):
     """2 L B S H K numbers, whether layers are looped over or not."""
     config = tiny(dtype="bfloat16", scan=scan)
     cache = empty_cache(config, 3, 10)
-    size = sum(a.size for layer in cache.layers for a in (layer.k_BHSK, layer.v_BHSK))
+    size = sum(a.size for layer in cache.layers for a in (layer.k_BGSK, layer.v_BGSK))
     assert size == 2 * config.layers * 3 * 10 * config.heads * config.width
 
 
@@ -83,7 +83,7 @@ def test_each_row_is_written_from_its_own_index(tiny, rows):
     start_B = jnp.arange(rows) % 7
     k_BTHK, v_BTHK = np.random.default_rng(0).normal(0, 1, (2, rows, 3, config.heads, config.width)).astype(np.float32)
     found = extend(empty_cache(config, rows, 10).layers[0], config, jnp.asarray(k_BTHK), jnp.asarray(v_BTHK), start_B)
-    for array, new in ((found.k_BHSK, k_BTHK), (found.v_BHSK, v_BTHK)):
+    for array, new in ((found.k_BGSK, k_BTHK), (found.v_BGSK, v_BTHK)):
         wanted = np.zeros((rows, config.heads, 10, config.width), np.float32)
         for row, start in enumerate(np.asarray(start_B)):
             wanted[row, :, start : start + 3] = np.asarray(new[row].swapaxes(0, 1).astype(jnp.bfloat16), np.float32)

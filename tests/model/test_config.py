@@ -27,6 +27,14 @@ from tenfold.model.config import Banded, Dense, ModelConfig, attention_kind
             "names 2 kinds (dense banded:4), which do not divide model.layers 5.\n  Use 4 layers",
         ),
         (dict(norm_eps=0.0), "model.norm_eps is 0.0"),
+        (dict(kv_heads=5), "model.kv_heads is 5, which does not divide model.heads 12.\n  Use one of 1, 2, 3, 4, 6, 12."),
+        (dict(positions="rotary", rotary_dim=7), "model.rotary_dim is 7, but must be even and at most the width of a head, 64."),
+        (dict(positions="rotary", rotary_dim=66), "model.rotary_dim is 66"),
+        (dict(positions="relative", relative_buckets=6), "model.relative_buckets is 6"),
+        (dict(causal=False, attention=("banded:4",)), "bands look backwards only and model.causal is False.\n  Use dense."),
+        (dict(residual="parallel", norm_place="after"), "model.residual is 'parallel'"),
+        (dict(experts=2, experts_per_token=3), "model.experts_per_token is 3, but must be from 1 to model.experts 2."),
+        (dict(shared_experts=1), "mean nothing while model.experts is 0"),
     ],
 )
 def test_what_cannot_work_is_refused_with_field_value_and_mend(fields, message):

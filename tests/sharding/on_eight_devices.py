@@ -24,7 +24,12 @@ VOCAB = 8 * 97  # 776: no other size in the model, and no product of two, comes 
 SCANNED = ModelConfig(
     vocab=VOCAB, context=12, layers=4, embed=32, heads=4, attention=("dense", "banded:5"), dtype="float32", scan=True, remat="block"
 )
-CONFIGS = {"scanned": SCANNED, "unrolled": replace(SCANNED, layers=2, scan=False, remat="none")}
+LLAMA = dict(positions="rotary", norm="rms", norm_bias=False, gated=True, activation="silu", tied=False, kv_heads=2)
+CONFIGS = {
+    "scanned": SCANNED,
+    "unrolled": replace(SCANNED, layers=2, scan=False, remat="none"),
+    "llama": replace(SCANNED, layers=2, scan=False, attention=("dense",), qkv_bias=False, out_bias=False, mlp_bias=False, **LLAMA),
+}
 
 
 def batch():

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from tenfold.errors import UserError
-from tenfold.sharding.axes import check_divides, constrain, make_mesh, spec
+from tenfold.sharding.axes import batch_cuts, check_divides, constrain, make_mesh, spec
 from tenfold.sharding.config import MeshConfig
 from tenfold.sharding.processes import join
 
@@ -63,6 +63,7 @@ def test_the_table_gives_each_axis_its_mesh_axis():
 def test_without_a_mesh_nothing_is_constrained():
     x = jax.numpy.ones((3, 5))
     assert constrain(x, "batch", "vocab") is x
+    assert batch_cuts(8) == ()
 
 
 @pytest.mark.parametrize(

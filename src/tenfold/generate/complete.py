@@ -99,6 +99,7 @@ def generate(
     """
     if isinstance(prompts, str):
         raise UserError(f"prompts is one text, {prompts!r}, but must be a list of texts.\n  Use [{prompts!r}].")
+    check_decodes(config)
     asked = GenerateConfig(max_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed)
     if tokenizer.vocab > config.vocab:
         raise UserError(f"the tokenizer has {tokenizer.vocab} tokens, but model.vocab is {config.vocab}: they are not from the same run.")
@@ -125,6 +126,20 @@ def generate(
         if row.finish_reason is None:
             row.finish("length")
     return [Completion("".join(row.pieces), row.tokens, row.finish_reason or "length") for row in rows]
+
+
+def check_decodes(config: ModelConfig) -> None:
+    """Refuses models that do not say what comes next."""
+    if config.encoder_layers:
+        raise UserError(
+            f"model.encoder_layers is {config.encoder_layers}: an encoder-decoder does not continue a text, it answers one.\n"
+            "  Ask it for model.logits(tokens_BT, decoder_tokens_BU)."
+        )
+    if not config.causal:
+        raise UserError(
+            "model.causal is False: a model that sees both sides fills in masks and does not continue a text.\n"
+            "  Ask it for model.logits(tokens_BT)."
+        )
 
 
 def _nobody(piece: str) -> None:

@@ -19,7 +19,7 @@ from tenfold.generate.sampling import position_keys, sample
 from tenfold.model.cache import Cache, empty_cache
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params, restack
-from tenfold.model.transformer import forward, logits
+from tenfold.model.transformer import QKV, forward, head, logits
 
 CHUNK = 16
 """Tokens of one device call: few enough to stream smoothly, enough to hide the call's own cost."""
@@ -97,7 +97,7 @@ def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, Mod
     type, as a gather from such a table would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would
     copy each layer's weights every step.
     """
-    if "head" in params:
+    if "joined" in params["blocks"][0]["attention"]:
         return params, config
     config = dataclasses.replace(config, scan=False, remat="none")
     return _prepare(params, config), config
@@ -106,21 +106,22 @@ def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, Mod
 @functools.partial(jax.jit, static_argnames=("config",))
 def _prepare(params: Params, config: ModelConfig) -> Params:
     blocks = params["blocks"] if len(params["blocks"]) == config.layers else restack(params["blocks"], config.layers)
-    head = params["embedding"].astype(config.dtype)
-    return params | {"head": head, "blocks": [_prepare_block(block, config) for block in blocks]}
+    return params | {"head": head(params)[0].astype(config.dtype), "blocks": [_prepare_block(block, config) for block in blocks]}
 
 
 def _prepare_block(block: Params, config: ModelConfig) -> Params:
-    """The attention's three projections as `joined`, [1, D, 3, H, K], and all matrices of the compute type."""
-    attention, mlp = block["attention"], block["mlp"]
-    names = ("query", "key", "value")
-    joined = {
-        "joined": jnp.stack([attention[n] for n in names], 2).astype(config.dtype),
-        "joined_bias": jnp.stack([attention[f"{n}_bias"] for n in names], 1),
-        "out": attention["out"].astype(config.dtype),
-        "out_bias": attention["out_bias"],
-    }
-    return block | {"attention": joined, "mlp": mlp | {n: mlp[n].astype(config.dtype) for n in ("up", "down")}}
+    """The attention's three projections as `joined`, [1, D, H + 2 G, K], and all matrices of the compute type."""
+    attention = dict(block["attention"])
+    joined = {"joined": jnp.concatenate([attention.pop(n) for n in QKV], 2)}
+    if config.qkv_bias:
+        joined["joined_bias"] = jnp.concatenate([attention.pop(f"{n}_bias") for n in QKV], 1)
+    prepared = block | {"attention": attention | joined}
+
+    def rounded(path, w):
+        name = path[-1].key
+        return w if name.endswith(("bias", "scale")) or name == "router" else w.astype(config.dtype)
+
+    return jax.tree_util.tree_map_with_path(rounded, prepared)
 
 
 def decode(
@@ -170,7 +171,7 @@ def prefill(params: Params, config: ModelConfig, positions: int, copies: int, to
 
     Prompts are padded on the right: a position sees only earlier ones, and decoding writes over the padding.
     """
-    x_BPD, cache = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions))
+    x_BPD, cache, _ = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions))
     assert cache is not None
     last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
     last_B1D, length_B, layers = jax.tree.map(lambda a: jnp.repeat(a, copies, 0), (last_B1D, length_B, cache.layers))
@@ -199,7 +200,7 @@ def decode_chunk(
 
 def decode_step(params: Params, config: ModelConfig, state: DecodeState, requests: Requests) -> DecodeState:
     """One more token of each row."""
-    x_B1D, cache = forward(params, config, state.token_B[:, None], cache=state.cache)
+    x_B1D, cache, _ = forward(params, config, state.token_B[:, None], cache=state.cache)
     assert cache is not None
     token_B = next_token(params, config, x_B1D, cache.length_B, requests)
     return DecodeState(cache, token_B, state.done_B | (token_B == requests.end_of_text))

@@ -15,10 +15,10 @@ from tenfold.model.config import ModelConfig
 @jax.tree_util.register_dataclass
 @dataclass
 class LayerCache:
-    """One layer's keys and values: [B, H, S, K] each, and a leading axis of layers where blocks are looped over."""
+    """One layer's keys and values: [B, G, S, K] each, and a leading axis of layers where blocks are looped over."""
 
-    k_BHSK: jax.Array
-    v_BHSK: jax.Array
+    k_BGSK: jax.Array
+    v_BGSK: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -35,13 +35,13 @@ UNROLLED_ROWS = 16
 
 
 def empty_cache(config: ModelConfig, rows: int, positions: int) -> Cache:
-    """A cache with room for `positions` positions in each of `rows` rows: 2 L B S H K numbers.
+    """A cache with room for `positions` positions in each of `rows` rows: 2 L B S G K numbers.
 
     They are of the compute type, but f32 on CPUs, whose XLA would turn a bf16 cache to f32 and back, whole, at every write.
     """
     if positions > config.context:
         raise ValueError(f"a cache of {positions} positions, but the model knows {config.context}")
-    shape: tuple[int, ...] = (rows, config.heads, positions, config.width)
+    shape: tuple[int, ...] = (rows, config.groups, positions, config.width)
     if config.period != config.layers:
         shape = (config.layers // config.period, *shape)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else config.dtype
@@ -49,16 +49,16 @@ def empty_cache(config: ModelConfig, rows: int, positions: int) -> Cache:
     return Cache(layers, jnp.zeros(rows, jnp.int32))
 
 
-def extend(cache: LayerCache, config: ModelConfig, k_BTHK: jax.Array, v_BTHK: jax.Array, start_B: jax.Array) -> LayerCache:
+def extend(cache: LayerCache, config: ModelConfig, k_BTGK: jax.Array, v_BTGK: jax.Array, start_B: jax.Array) -> LayerCache:
     """`cache` with T new positions, rounded to the compute type, written from index `start_B[b]` on."""
-    written = LayerCache(*(_write(old, new.astype(config.dtype), start_B) for old, new in ((cache.k_BHSK, k_BTHK), (cache.v_BHSK, v_BTHK))))
+    written = LayerCache(*(_write(old, new.astype(config.dtype), start_B) for old, new in ((cache.k_BGSK, k_BTGK), (cache.v_BGSK, v_BTGK))))
     return jax.lax.optimization_barrier(written)  # else XLA may fuse a copy of the write into each product that reads it
 
 
-def _write(old_BHSK: jax.Array, new_BTHK: jax.Array, start_B: jax.Array) -> jax.Array:
-    new_BHTK = new_BTHK.swapaxes(1, 2).astype(old_BHSK.dtype)
-    if old_BHSK.shape[0] > UNROLLED_ROWS:
-        return jax.vmap(lambda old, new, start: jax.lax.dynamic_update_slice(old, new, (0, start, 0)))(old_BHSK, new_BHTK, start_B)
-    for row in range(old_BHSK.shape[0]):
-        old_BHSK = jax.lax.dynamic_update_slice(old_BHSK, new_BHTK[row : row + 1], (row, 0, start_B[row], 0))
-    return old_BHSK
+def _write(old_BGSK: jax.Array, new_BTGK: jax.Array, start_B: jax.Array) -> jax.Array:
+    new_BGTK = new_BTGK.swapaxes(1, 2).astype(old_BGSK.dtype)
+    if old_BGSK.shape[0] > UNROLLED_ROWS:
+        return jax.vmap(lambda old, new, start: jax.lax.dynamic_update_slice(old, new, (0, start, 0)))(old_BGSK, new_BGTK, start_B)
+    for row in range(old_BGSK.shape[0]):
+        old_BGSK = jax.lax.dynamic_update_slice(old_BGSK, new_BGTK[row : row + 1], (row, 0, start_B[row], 0))
+    return old_BGSK

@@ -1,9 +1,11 @@
 """ModelConfig, and the letters of every shape.
 
-    B batch rows          H heads
-    T context (queries)   K head_dim
-    S key positions       F mlp
-    D embed               V vocab
+    B batch rows          H heads (of queries)
+    T context (queries)   G heads of keys and values
+    S key positions       K head_dim
+    D embed               F mlp
+    V vocab               E experts
+    U decoder positions   X experts a token is sent to
     N layers of a kind    R segments (documents) in a row
 
 An array's name ends in its letters: `x_BTD`, `scores_BHTS`. Weights say theirs in `Param(shape, axes, init)` (params.py).
@@ -17,6 +19,8 @@ from typing import Literal
 from tenfold.errors import UserError
 
 Dtype = Literal["bfloat16", "float32"]
+Positions = Literal["learned", "rotary", "xpos", "alibi", "relative", "none"]
+Activation = Literal["gelu_tanh", "gelu", "relu", "silu"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def attention_kind(spec: str) -> AttentionKind:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a GPT-3-like Transformer: pre-norm, learned positions, tied embeddings, gelu."""
+    """The shape of a Transformer. As it stands, GPT-3's: pre-norm, learned positions, tied embeddings, gelu. Families are other values."""
 
     vocab: int = 50304
     """Rows of the embedding table. At least the tokenizer's size; multiples of 128 are fast and divide over devices."""
@@ -54,13 +58,66 @@ class ModelConfig:
     layers: int = 12
     embed: int = 768
     heads: int = 12
+    kv_heads: int = 0
+    """Heads of keys and values, each shared by heads / kv_heads heads of queries; 0 means one for each."""
     head_dim: int = 0
     """Width of a head; 0 means embed / heads."""
     mlp: int = 0
     """Width of the feed-forward layer; 0 means 4 x embed."""
     attention: tuple[str, ...] = ("dense",)
     """Kinds of attention, cycled over the layers: `dense banded:256` is GPT-3's alternating pattern."""
+    causal: bool = True
+    """Positions see only earlier ones; False (BERT) lets them see all."""
+    scaled_scores: bool = True
+    """Divide the scores by sqrt(head_dim); GPT-Neo and T5 do not."""
+    positions: Positions = "learned"
+    """How attention knows places: a learned table, rotary embeddings (`xpos`: with decay), ALiBi, T5's relative buckets, or not at all."""
+    rotary_dim: int = 0
+    """Numbers of a head that are rotated; 0 means all."""
+    rotary_pairs: Literal["halves", "interleaved"] = "halves"
+    """Which numbers turn together: i and i + rotary_dim / 2 (NeoX, LLaMA), or 2i and 2i + 1 (GPT-J)."""
+    rotary_base: float = 10000.0
+    alibi_scaled: bool = False
+    """ALiBi's biases are divided by sqrt(head_dim) with the scores, as Falcon does."""
+    relative_buckets: int = 32
+    relative_distance: int = 128
+    """Distance from which on all keys share T5's last bucket."""
+    residual: Literal["sequential", "parallel", "shared"] = "sequential"
+    """The feed-forward layer reads what attention wrote, or both read the same input: each through a norm of its own (`parallel`,
+    NeoX), or through one (`shared`, GPT-J)."""
+    norm: Literal["layer", "rms"] = "layer"
+    norm_bias: bool = True
+    norm_place: Literal["before", "after"] = "before"
+    """Before each half of a block, or after its sum with the residual stream (BERT)."""
     norm_eps: float = 1e-5
+    embedding_norm: bool = False
+    """A norm right after the embeddings (BERT)."""
+    activation: Activation = "gelu_tanh"
+    gated: bool = False
+    """The feed-forward layer multiplies the activation by a second projection (SwiGLU and its kin)."""
+    qkv_bias: bool = True
+    out_bias: bool = True
+    mlp_bias: bool = True
+    tied: bool = True
+    """The head is the embedding table."""
+    head_bias: bool = False
+    head_transform: bool = False
+    """A linear layer, the activation and a norm before the head (BERT)."""
+    head_scale: float = 1.0
+    """What the head's input is multiplied by; T5 with tied tables: embed^-0.5."""
+    token_types: int = 0
+    """Rows of a table added to the embeddings (BERT's segments); every token is of type 0."""
+    encoder_layers: int = 0
+    """Layers of an encoder whose output every decoder layer attends to; 0: there is none."""
+    experts: int = 0
+    """Feed-forward layers a token chooses from (a mixture of experts); 0: one, for all."""
+    experts_per_token: int = 2
+    expert_capacity: float = 0.0
+    """Tokens an expert takes, as a multiple of an even share; what comes beyond is dropped. 0: none is, nor is any with a cache."""
+    shared_experts: int = 0
+    """Experts that every token passes through, besides those it chooses."""
+    router_renormalised: bool = True
+    """The weights of a token's experts add up to 1 (Mixtral); else they are their share of all experts' (Switch)."""
     dtype: Dtype = "bfloat16"
     """What matrix products take in. Weights, sums, norms, softmax and the residual stream are float32."""
     remat: Literal["none", "block"] = "none"
@@ -69,31 +126,22 @@ class ModelConfig:
     """Compile one block and loop, rather than every block: quick to compile when there are many layers, a little slower."""
 
     def __post_init__(self):
-        for field in ("vocab", "context", "layers", "embed", "heads"):
-            if getattr(self, field) < 1:
-                raise UserError(f"model.{field} is {getattr(self, field)}, but must be at least 1.")
-        for field in ("head_dim", "mlp"):
-            if getattr(self, field) < 0:
-                raise UserError(f"model.{field} is {getattr(self, field)}, but must be at least 1, or 0 for the usual width.")
-        if self.head_dim == 0 and self.embed % self.heads:
-            raise UserError(_indivisible_heads(self.embed, self.heads))
-        if not self.attention:
-            raise UserError("model.attention is empty: name at least one kind, such as dense.")
-        for spec in self.attention:
-            attention_kind(spec)
-        if self.layers % len(self.attention):
-            raise UserError(
-                f"model.attention names {len(self.attention)} kinds ({' '.join(self.attention)}), "
-                f"which do not divide model.layers {self.layers}."
-                f"\n  Use {self.layers - self.layers % len(self.attention) or len(self.attention)} layers, or another pattern."
-            )
-        if not 0 < self.norm_eps < 1:
-            raise UserError(f"model.norm_eps is {self.norm_eps}, but must lie between 0 and 1; GPT-3 used 1e-5.")
+        check(self)
 
     @property
     def width(self) -> int:
         """K, the width of one head."""
         return self.head_dim or self.embed // self.heads
+
+    @property
+    def groups(self) -> int:
+        """G, heads of keys and values."""
+        return self.kv_heads or self.heads
+
+    @property
+    def rotated(self) -> int:
+        """Numbers of a head that rotary embeddings turn."""
+        return self.rotary_dim or self.width
 
     @property
     def hidden(self) -> int:
@@ -110,6 +158,79 @@ class ModelConfig:
     def period(self) -> int:
         """Blocks compiled apart: with `scan`, one for each kind in the pattern, each looped over; else one a layer."""
         return len(self.attention) if self.scan else self.layers
+
+    @property
+    def encoder_period(self) -> int:
+        """`period` of the encoder, all of whose layers are of one kind."""
+        return min(1, self.encoder_layers) if self.scan else self.encoder_layers
+
+
+def check(config: ModelConfig) -> None:
+    """Refuses what cannot be a model, naming the field, the value and the mend."""
+    for field in ("vocab", "context", "layers", "embed", "heads"):
+        if getattr(config, field) < 1:
+            raise UserError(f"model.{field} is {getattr(config, field)}, but must be at least 1.")
+    for field in (
+        "head_dim",
+        "mlp",
+        "kv_heads",
+        "rotary_dim",
+        "token_types",
+        "encoder_layers",
+        "experts",
+        "shared_experts",
+        "expert_capacity",
+    ):
+        if getattr(config, field) < 0:
+            raise UserError(f"model.{field} is {getattr(config, field)}, but must be at least 1, or 0 for the usual.")
+    if config.head_dim == 0 and config.embed % config.heads:
+        raise UserError(_indivisible_heads(config.embed, config.heads))
+    if config.heads % config.groups:
+        divisors = [g for g in range(1, config.heads + 1) if config.heads % g == 0]
+        raise UserError(
+            f"model.kv_heads is {config.kv_heads}, which does not divide model.heads {config.heads}.\n"
+            f"  Use one of {', '.join(map(str, divisors))}."
+        )
+    if not 0 < config.norm_eps < 1:
+        raise UserError(f"model.norm_eps is {config.norm_eps}, but must lie between 0 and 1; GPT-3 used 1e-5.")
+    _check_attention(config)
+    _check_experts(config)
+
+
+def _check_attention(config: ModelConfig) -> None:
+    if not config.attention:
+        raise UserError("model.attention is empty: name at least one kind, such as dense.")
+    for spec in config.attention:
+        attention_kind(spec)
+    if config.layers % len(config.attention):
+        raise UserError(
+            f"model.attention names {len(config.attention)} kinds ({' '.join(config.attention)}), "
+            f"which do not divide model.layers {config.layers}."
+            f"\n  Use {config.layers - config.layers % len(config.attention) or len(config.attention)} layers, or another pattern."
+        )
+    if config.positions in ("rotary", "xpos") and (config.rotated % 2 or config.rotated > config.width):
+        raise UserError(
+            f"model.rotary_dim is {config.rotated}, but must be even and at most the width of a head, {config.width}.\n"
+            f"  Use {config.width - config.width % 2} or less."
+        )
+    if config.positions == "relative" and not 3 < config.relative_buckets // 2 < config.relative_distance:
+        raise UserError(
+            f"model.relative_buckets is {config.relative_buckets} and model.relative_distance {config.relative_distance}: half the buckets "
+            "must be at least 4 and below the distance.\n  T5 uses 32 and 128."
+        )
+    if not config.causal and any(spec != "dense" for spec in config.attention):
+        raise UserError(
+            f"model.attention is {' '.join(config.attention)}, but bands look backwards only and model.causal is False.\n  Use dense."
+        )
+    if config.residual != "sequential" and (config.norm_place == "after" or config.encoder_layers):
+        raise UserError(f"model.residual is {config.residual!r}, which goes with norms before and without an encoder.\n  Use sequential.")
+
+
+def _check_experts(config: ModelConfig) -> None:
+    if config.experts and not 1 <= config.experts_per_token <= config.experts:
+        raise UserError(f"model.experts_per_token is {config.experts_per_token}, but must be from 1 to model.experts {config.experts}.")
+    if not config.experts and (config.shared_experts or config.expert_capacity):
+        raise UserError("model.shared_experts and model.expert_capacity mean nothing while model.experts is 0: say how many there are.")
 
 
 def _indivisible_heads(embed: int, heads: int) -> str:

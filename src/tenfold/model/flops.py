@@ -5,24 +5,39 @@ A product of [m, k] and [k, n] is 2 m k n operations; the backward pass takes tw
     forward, a token = 2 (weights in products)  +  4 L H K (mean number of positions seen)
     training         = 3 x forward
 
-The weights in products are those of the blocks and the head (the tied table once; looking a token up costs nothing). Causal
-attention sees (T + 1) / 2 positions on average and is counted so, not as T: figures that count it whole read higher for the same speed.
+The weights in products are those of the blocks and the head (the tied table once; looking a token up costs nothing). Of a mixture's
+experts those that a token chooses and the shared ones count, and the router. Causal attention sees (T + 1) / 2 positions on average and
+is counted so, not as T: figures that count it whole read higher for the same speed. Where every position sees all, it is T. A token of
+an encoder-decoder is one that is encoded, with its share of what is decoded.
 """
 
 from tenfold.model.config import AttentionKind, Banded, ModelConfig
 
 
-def forward_flops_per_token(config: ModelConfig) -> float:
-    """Of one token in a row of `config.context`."""
-    D, H, K, F = config.embed, config.heads, config.width, config.hidden
-    weights = config.layers * (4 * D * H * K + 2 * D * F) + config.vocab * D
-    attention = sum(4 * H * K * mean_positions_seen(kind, config.context) for kind in config.kinds)
-    return 2 * weights + attention
+def forward_flops_per_token(config: ModelConfig, decoded: int = 0) -> float:
+    """Of one token in a row of `config.context`; of an encoder-decoder, one that is encoded, where `decoded` are decoded for a row of them
+    (0: as many)."""
+    D, H, K, T = config.embed, config.heads, config.width, config.context
+    U, cross = decoded or T, config.encoder_layers > 0
+    attention_weights, feed_forward = 2 * D * K * (H + config.groups), feed_forward_weights(config)
+    own = config.layers * (attention_weights + feed_forward + (2 * D * K * H if cross else 0)) + config.vocab * D
+    own += D * D if config.head_transform else 0
+    encoder = config.encoder_layers * (attention_weights + feed_forward) + (config.layers * 2 * D * K * config.groups if cross else 0)
+    seen = sum(mean_positions_seen(kind, U) if config.causal else U for kind in config.kinds) + T * config.layers * cross
+    return U / T * (2 * own + 4 * H * K * seen) + 2 * encoder + 4 * H * K * T * config.encoder_layers
 
 
-def train_flops_per_token(config: ModelConfig) -> float:
+def feed_forward_weights(config: ModelConfig) -> int:
+    """Weights that a token meets in the feed-forward half of a block."""
+    layer = (3 if config.gated else 2) * config.embed * config.hidden
+    if not config.experts:
+        return layer
+    return (config.experts_per_token + config.shared_experts) * layer + config.embed * config.experts
+
+
+def train_flops_per_token(config: ModelConfig, decoded: int = 0) -> float:
     """Of one token's forward and backward pass."""
-    return 3 * forward_flops_per_token(config)
+    return 3 * forward_flops_per_token(config, decoded)
 
 
 def mean_positions_seen(kind: AttentionKind, T: int) -> float:

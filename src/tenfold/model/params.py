@@ -9,6 +9,7 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
 
-Axis = Literal["vocab", "context", "embed", "heads", "head_dim", "mlp", "layers"] | None
+Axis = Literal["vocab", "context", "embed", "heads", "kv_heads", "head_dim", "mlp", "expert", "layers"] | None
 Params = dict[str, Any]
 
 
@@ -50,6 +51,7 @@ class Param:
 
 
 def normal(std: float):
+    """How a weight starts from a normal distribution: `(key, shape) -> f32`."""
     return lambda key, shape: std * jax.random.normal(key, shape, jnp.float32)
 
 
@@ -61,34 +63,61 @@ def zeros(key, shape):
     return jnp.zeros(shape, jnp.float32)
 
 
-def block_params(config: ModelConfig) -> dict[str, dict[str, Param]]:
-    """The weights of one block."""
-    D, H, K, F = config.embed, config.heads, config.width, config.hidden
-    residual = normal(0.02 / math.sqrt(2 * config.layers))
-    return {
-        "attention_norm": norm_params(D),
-        "attention": {
-            "query": Param((D, H, K), ("embed", "heads", "head_dim"), normal(0.02)),
-            "key": Param((D, H, K), ("embed", "heads", "head_dim"), normal(0.02)),
-            "value": Param((D, H, K), ("embed", "heads", "head_dim"), normal(0.02)),
-            "query_bias": Param((H, K), ("heads", "head_dim"), zeros),
-            "key_bias": Param((H, K), ("heads", "head_dim"), zeros),
-            "value_bias": Param((H, K), ("heads", "head_dim"), zeros),
-            "out": Param((H, K, D), ("heads", "head_dim", "embed"), residual),
-            "out_bias": Param((D,), ("embed",), zeros),
-        },
-        "mlp_norm": norm_params(D),
-        "mlp": {
-            "up": Param((D, F), ("embed", "mlp"), normal(0.02)),
-            "up_bias": Param((F,), ("mlp",), zeros),
-            "down": Param((F, D), ("mlp", "embed"), residual),
-            "down_bias": Param((D,), ("embed",), zeros),
-        },
+def block_params(config: ModelConfig, cross: bool = False) -> Params:
+    """The weights of one block; `cross`: one that also attends to an encoder's output."""
+    norm = partial(norm_params, config)
+    block = {"attention_norm": norm(), "attention": attention_params(config)}
+    if cross:
+        block |= {"cross_norm": norm(), "cross": attention_params(config)}
+    if config.residual != "shared":
+        block["mlp_norm"] = norm()
+    if not config.experts:
+        return block | {"mlp": mlp_params(config)}
+    experts = {name: stack(p, config.experts, "expert") for name, p in mlp_params(config).items()}
+    router = {"router": Param((config.embed, config.experts), ("embed", None), normal(0.02))}
+    shared = {"shared": mlp_params(config, config.shared_experts)} if config.shared_experts else {}
+    return block | {"moe": router | experts | shared}
+
+
+def attention_params(config: ModelConfig) -> dict[str, Param]:
+    """Queries, keys, values and the projection back to the residual stream."""
+    D, H, G, K = config.embed, config.heads, config.groups, config.width
+    weights = {
+        "query": Param((D, H, K), ("embed", "heads", "head_dim"), normal(0.02)),
+        "key": Param((D, G, K), ("embed", "kv_heads", "head_dim"), normal(0.02)),
+        "value": Param((D, G, K), ("embed", "kv_heads", "head_dim"), normal(0.02)),
+        "out": Param((H, K, D), ("heads", "head_dim", "embed"), residual(config)),
     }
+    if config.qkv_bias:
+        weights["query_bias"] = Param((H, K), ("heads", "head_dim"), zeros)
+        weights |= {f"{name}_bias": Param((G, K), ("kv_heads", "head_dim"), zeros) for name in ("key", "value")}
+    return weights | ({"out_bias": Param((D,), ("embed",), zeros)} if config.out_bias else {})
 
 
-def norm_params(D: int) -> dict[str, Param]:
-    return {"scale": Param((D,), ("embed",), ones), "bias": Param((D,), ("embed",), zeros)}
+def mlp_params(config: ModelConfig, width: int = 1) -> dict[str, Param]:
+    """A feed-forward layer, `width` times as wide as the configuration says."""
+    D, F = config.embed, width * config.hidden
+    weights = {"up": Param((D, F), ("embed", "mlp"), normal(0.02)), "down": Param((F, D), ("mlp", "embed"), residual(config))}
+    if config.gated:
+        weights["gate"] = Param((D, F), ("embed", "mlp"), normal(0.02))
+    if config.mlp_bias:
+        weights |= {"up_bias": Param((F,), ("mlp",), zeros), "down_bias": Param((D,), ("embed",), zeros)}
+    return weights | ({"gate_bias": Param((F,), ("mlp",), zeros)} if config.mlp_bias and config.gated else {})
+
+
+def residual(config: ModelConfig):
+    """How projections that write to the residual stream start."""
+    return normal(0.02 / math.sqrt(2 * config.layers))
+
+
+def norm_params(config: ModelConfig) -> dict[str, Param]:
+    D = config.embed
+    return {"scale": Param((D,), ("embed",), ones)} | ({"bias": Param((D,), ("embed",), zeros)} if config.norm_bias else {})
+
+
+def stack(p: Param, count: int, axis: Axis = "layers") -> Param:
+    """`count` weights of one kind as one."""
+    return Param((count, *p.shape), (axis, *p.axes), p.init)
 
 
 def model_params(config: ModelConfig) -> Params:
@@ -97,17 +126,33 @@ def model_params(config: ModelConfig) -> Params:
     `blocks` is a list of `config.period` blocks, each stacked over layers/period repeats in a leading axis "layers": layer l is
     `blocks[l % period][l // period]`. Unrolled models have a period of `layers` and a leading axis of 1; scanned ones the reverse.
     """
-    repeats = config.layers // config.period
+    D, V = config.embed, config.vocab
+    tree: Params = {"embedding": Param((V, D), ("vocab", "embed"), normal(0.02))}
+    if config.positions == "learned":
+        tree["position"] = Param((config.context, D), (None, "embed"), normal(0.02))
+    if config.token_types:
+        tree["token_type"] = Param((config.token_types, D), (None, "embed"), normal(0.02))
+    if config.embedding_norm:
+        tree["embedding_norm"] = norm_params(config)
+    if config.encoder_layers:
+        tree["encoder"] = tower_params(config, config.encoder_layers, config.encoder_period)
+    tree |= tower_params(config, config.layers, config.period, cross=config.encoder_layers > 0)
+    if config.head_transform:
+        transform = {"weight": Param((D, D), ("embed", None), normal(0.02)), "bias": Param((D,), (None,), zeros)}
+        tree["head_transform"] = transform | {"norm": norm_params(config)}
+    if not config.tied:
+        tree["head"] = Param((V, D), ("vocab", "embed"), normal(0.02))
+    return tree | ({"head_bias": Param((V,), ("vocab",), zeros)} if config.head_bias else {})
 
-    def stack(p: Param) -> Param:
-        return Param((repeats, *p.shape), ("layers", *p.axes), p.init)
 
-    return {
-        "embedding": Param((config.vocab, config.embed), ("vocab", "embed"), normal(0.02)),
-        "position": Param((config.context, config.embed), (None, "embed"), normal(0.02)),
-        "blocks": [map_params(stack, block_params(config)) for _ in range(config.period)],
-        "final_norm": norm_params(config.embed),
-    }
+def tower_params(config: ModelConfig, layers: int, period: int, cross: bool = False) -> Params:
+    """Blocks, the norm after the last of them, and T5's table of relative positions, which all layers share."""
+    tower: Params = {"blocks": [map_params(lambda p: stack(p, layers // period), block_params(config, cross)) for _ in range(period)]}
+    if config.norm_place == "before":
+        tower["final_norm"] = norm_params(config)
+    if config.positions == "relative":
+        tower["relative"] = Param((config.relative_buckets, config.heads), (None, "heads"), normal(0.02))
+    return tower
 
 
 def map_params(function: Callable[[Param], Any], tree) -> Any:
@@ -122,6 +167,11 @@ def parameter_count(config: ModelConfig) -> int:
 
 def init_params(key: jax.Array, config: ModelConfig) -> Params:
     """Arrays for `model_params(config)`: f32. The same key gives the same numbers on any mesh, scanned or not."""
+    return init_tree(key, config, model_params(config))
+
+
+def init_tree(key: jax.Array, config: ModelConfig, tree: Params) -> Params:
+    """Arrays for a tree of Params laid out as the model's: f32, the same for the same key on any mesh, scanned or not."""
 
     def start(path, p: Param):
         name = jax.tree_util.keystr(tuple(k for k in path if not isinstance(k, jax.tree_util.SequenceKey)))
@@ -129,10 +179,12 @@ def init_params(key: jax.Array, config: ModelConfig) -> Params:
         if not p.stacked:
             return p.init(weight_key, p.shape)
         first = next(k.idx for k in path if isinstance(k, jax.tree_util.SequenceKey))
-        layer_keys = jax.vmap(lambda layer: jax.random.fold_in(weight_key, layer))(jnp.arange(first, config.layers, config.period))
+        period = config.encoder_period if path[0].key == "encoder" else config.period
+        layers = first + period * jnp.arange(p.shape[0])
+        layer_keys = jax.vmap(lambda layer: jax.random.fold_in(weight_key, layer))(layers)
         return jax.vmap(lambda layer_key: p.init(layer_key, p.shape[1:]))(layer_keys)
 
-    return jax.tree_util.tree_map_with_path(start, model_params(config), is_leaf=lambda p: isinstance(p, Param))
+    return jax.tree_util.tree_map_with_path(start, tree, is_leaf=lambda p: isinstance(p, Param))
 
 
 def restack(blocks: list, period: int) -> list:

@@ -1,19 +1,54 @@
 """The one forward pass: embed -> blocks -> final norm, and the head.
 
-Training, scoring, decoding, serving and planning all call `forward`. Shapes are in config.py.
-Pre-norm blocks as GPT-2 and GPT-3 (Radford et al. 2019, section 2.3; Brown et al. 2020, section 2.1).
+Training, scoring, decoding, serving and planning all call `forward`, for every family: what differs between them is in ModelConfig.
+Shapes are in config.py. Blocks: pre-norm as GPT-2 (Radford et al. 2019, section 2.3), post-norm as Vaswani et al. 2017, parallel as GPT-J.
 """
+
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from tenfold.model.attention.kinds import attend, attend_cached
+from tenfold.model.attention.kinds import attend, attend_across, attend_cached
 from tenfold.model.cache import Cache, LayerCache, extend
-from tenfold.model.config import AttentionKind, ModelConfig
-from tenfold.model.layers import linear, linear_many, mlp, norm
+from tenfold.model.config import AttentionKind, Dense, ModelConfig
+from tenfold.model.layers import ACTIVATIONS, linear, linear_many, mlp, norm, plus
 from tenfold.model.matmul import matmul_transposed
+from tenfold.model.moe import Routing, moe, no_routing
 from tenfold.model.params import Params
+from tenfold.model.positions import Turns, relative_bias, turn, turns
 from tenfold.sharding.axes import constrain
+
+
+class Encoded(NamedTuple):
+    """What a decoder attends to."""
+
+    memory_BSD: jax.Array
+    real_BS: jax.Array | None
+    """False where there is padding; None: nowhere."""
+
+
+class Output(NamedTuple):
+    """What `forward` returns."""
+
+    x_BTD: jax.Array
+    """f32: the head's input at each position."""
+    cache: Cache | None
+    """The cache with these tokens added, where one was given."""
+    routing: Routing | None
+    """What the routers did, in a mixture of experts."""
+
+
+class Around(NamedTuple):
+    """What all blocks of a pass share."""
+
+    start_B: jax.Array
+    segments_BT: jax.Array | None = None
+    turns: Turns | None = None
+    bias_BHTS: jax.Array | None = None
+    causal: bool = True
+    encoded: Encoded | None = None
 
 
 def forward(
@@ -22,80 +57,168 @@ def forward(
     tokens_BT: jax.Array,
     segments_BT: jax.Array | None = None,
     cache: Cache | None = None,
-) -> tuple[jax.Array, Cache | None]:
-    """The last hidden state, f32[B, T, D] after the final norm, and the cache with these tokens added.
+    encoded: Encoded | None = None,
+) -> Output:
+    """The head's input for each token: the last hidden state, normed, f32[B, T, D].
 
     `segments_BT` numbers the documents packed in a row; where it is given, positions see only their own document.
     `cache` holds what earlier calls saw: row b's tokens stand at positions `cache.length_B[b] + [0, T)`.
+    `encoded`, from `encode`, is what an encoder-decoder's decoder attends to.
     """
     B, T = tokens_BT.shape
     if cache is None and T > config.context:
         raise ValueError(f"{T} tokens in a row, but the model knows {config.context} positions")
+    if (encoded is None) != (config.encoder_layers == 0):
+        raise ValueError("an encoder-decoder's decoder takes what `encode` returns, and no other model does")
+    if cache is not None:
+        config = replace(config, expert_capacity=0.0)  # or what a row gets would depend on who else is decoded beside it
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
+    positions_BT = jnp.arange(T)[None] if cache is None else start_B[:, None] + jnp.arange(T)
+    bias_BHTS = None
+    if config.positions == "relative":
+        S = T if cache is None else cache.layers[0].k_BGSK.shape[-2]
+        bias_BHTS = relative_bias(params["relative"], config, positions_BT, S, config.causal)
+    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded)
+    x_BTD = embed(params, config, tokens_BT, None if cache is None else positions_BT)
+    x_BTD, layer_caches, routing = blocks(params["blocks"], config, x_BTD, None if cache is None else cache.layers, around)
+    if "final_norm" in params:
+        x_BTD = norm(params["final_norm"], x_BTD, config)
+    x_BTD = head_input(params, config, x_BTD)
+    return Output(x_BTD, None if cache is None else Cache(layer_caches, start_B + T), routing)
+
+
+def encode(params: Params, config: ModelConfig, tokens_BS: jax.Array, real_BS: jax.Array | None = None) -> Encoded:
+    """An encoder-decoder's encoder over whole rows; `real_BS` is False where there is padding."""
+    B, S = tokens_BS.shape
+    tower, positions_BS = params["encoder"], jnp.arange(S)[None]
+    bias_BHSS = relative_bias(tower["relative"], config, positions_BS, S, causal=False) if config.positions == "relative" else None
+    segments_BS = None if real_BS is None else real_BS.astype(jnp.int32)
+    around = Around(jnp.zeros(B, jnp.int32), segments_BS, turns(config, positions_BS), bias_BHSS, False, None)
+    x_BSD, _, _ = blocks(tower["blocks"], config, embed(params, config, tokens_BS, None), None, around)
+    return Encoded(norm(tower["final_norm"], x_BSD, config) if "final_norm" in tower else x_BSD, real_BS)
+
+
+def embed(params: Params, config: ModelConfig, tokens_BT: jax.Array, positions_BT: jax.Array | None) -> jax.Array:
+    """f32[B, T, D]. Positions absent: 0, 1, 2, ..."""
     # Whole in D, as the head needs it too: cut over fsdp there, each device would look up every row of the batch and then exchange them.
     x_BTD = constrain(params["embedding"], "vocab", None)[tokens_BT]
-    if cache is None:
-        x_BTD += params["position"][:T]
-    else:
-        x_BTD += params["position"][start_B[:, None] + jnp.arange(T)]
-    x_BTD = constrain(x_BTD, "batch", None, None)
-    x_BTD, layer_caches = blocks(params["blocks"], config, x_BTD, segments_BT, None if cache is None else cache.layers, start_B)
-    x_BTD = norm(params["final_norm"], x_BTD, config)
-    return x_BTD, None if cache is None else Cache(layer_caches, start_B + T)
+    if config.positions == "learned":
+        x_BTD += params["position"][: tokens_BT.shape[1]] if positions_BT is None else params["position"][positions_BT]
+    if config.token_types:
+        x_BTD += params["token_type"][0]
+    if config.embedding_norm:
+        x_BTD = norm(params["embedding_norm"], x_BTD, config)
+    return constrain(x_BTD, "batch", None, None)
 
 
-def blocks(stacks: list, config: ModelConfig, x_BTD, segments_BT, caches: list | None, start_B):
+def blocks(stacks: list, config: ModelConfig, x_BTD, caches: list | None, around: Around):
     """All layers in order. Each round runs one layer of every stack; rounds are looped over when there are several."""
-    kinds = config.kinds[: config.period]
+    period = len(stacks)
+    kinds = config.kinds[:period] if around.causal else (Dense(),) * period
 
-    def one_round(x_BTD, layers_and_caches):
-        layers, round_caches = layers_and_caches
+    def one_round(carry, layers_and_caches):
+        (x_BTD, routing), (layers, round_caches) = carry, layers_and_caches
         new_caches = []
         for kind, layer, layer_cache in zip(kinds, layers, round_caches, strict=True):
-            x_BTD, new_cache = block(layer, config, kind, x_BTD, segments_BT, layer_cache, start_B)
+            x_BTD, new_cache, routed = block(layer, config, kind, x_BTD, layer_cache, around)
+            routing = routing + routed if config.experts else None
             new_caches.append(new_cache)
-        return x_BTD, new_caches
+        return (x_BTD, routing), new_caches
 
-    caches = [None] * config.period if caches is None else caches
-    if config.layers == config.period:
-        return one_round(x_BTD, (jax.tree.map(lambda w: w[0], stacks), caches))
-    return jax.lax.scan(one_round, x_BTD, (stacks, caches))
+    start = (x_BTD, no_routing(config) if config.experts else None)
+    caches = [None] * period if caches is None else caches
+    if jax.tree.leaves(stacks[0])[0].shape[0] == 1:
+        (x_BTD, routing), new_caches = one_round(start, (jax.tree.map(lambda w: w[0], stacks), caches))
+    else:
+        (x_BTD, routing), new_caches = jax.lax.scan(one_round, start, (stacks, caches))
+    return x_BTD, new_caches, routing
 
 
-def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, segments_BT, cache: LayerCache | None, start_B):
-    """One pre-norm block: attention, then the feed-forward layer, each added to the residual stream."""
+def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | None, around: Around):
+    """Attention and the feed-forward layer, each added to the residual stream; between them attention over what was encoded, if any."""
 
     def body(layer, x_BTD, cache):
-        attended_BTD, cache = attention(
-            layer["attention"], config, kind, norm(layer["attention_norm"], x_BTD, config), segments_BT, cache, start_B
-        )
+        before = config.norm_place == "before"
+
+        def normed(name, x_BTD):
+            return norm(layer[name], x_BTD, config)
+
+        y_BTD = normed("attention_norm", x_BTD) if before else x_BTD
+        attended_BTD, cache = attention(layer["attention"], config, kind, y_BTD, cache, around)
+        if config.residual != "sequential":
+            y_BTD = y_BTD if config.residual == "shared" else normed("mlp_norm", x_BTD)
+            fed_BTD, routed = feed_forward(layer, config, y_BTD)
+            return constrain(x_BTD + attended_BTD + fed_BTD, "batch", None, None), cache, routed
         x_BTD = constrain(x_BTD + attended_BTD, "batch", None, None)
-        x_BTD = x_BTD + mlp(layer["mlp"], norm(layer["mlp_norm"], x_BTD, config), config)
-        return constrain(x_BTD, "batch", None, None), cache
+        x_BTD = x_BTD if before else normed("attention_norm", x_BTD)
+        if "cross" in layer:
+            x_BTD = x_BTD + cross_attention(layer["cross"], config, normed("cross_norm", x_BTD) if before else x_BTD, around.encoded)
+            x_BTD = x_BTD if before else normed("cross_norm", x_BTD)
+        fed_BTD, routed = feed_forward(layer, config, normed("mlp_norm", x_BTD) if before else x_BTD)
+        x_BTD = constrain(x_BTD + fed_BTD, "batch", None, None)
+        return x_BTD if before else normed("mlp_norm", x_BTD), cache, routed
 
     if config.remat == "block" and cache is None:
         body = jax.checkpoint(body)
     return body(layer, x_BTD, cache)
 
 
-def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, segments_BT, cache: LayerCache | None, start_B):
+def feed_forward(layer: Params, config: ModelConfig, x_BTD: jax.Array) -> tuple[jax.Array, Routing | None]:
+    """One feed-forward layer for all tokens, or a choice of several."""
+    return moe(layer["moe"], x_BTD, config) if config.experts else (mlp(layer["mlp"], x_BTD, config), None)
+
+
+def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | None, around: Around):
     """Multi-head self-attention of one layer: f32[B, T, D], and the layer's cache."""
-    if "joined" in weights:  # by prepare_for_decode
-        projected = list(jnp.moveaxis(linear(x_BTD, weights["joined"], weights["joined_bias"], config), 2, 0))
-    else:
-        names = ("query", "key", "value")
-        projected = linear_many(x_BTD, [weights[n] for n in names], [weights[f"{n}_bias"] for n in names], config)
-    q_BTHK, k_BTHK, v_BTHK = (constrain(y, "batch", None, "heads", None) for y in projected)
+    q_BTHK, k_BTGK, v_BTGK = (
+        constrain(y, "batch", None, heads, None) for y, heads in zip(project(weights, config, x_BTD), HEADS, strict=True)
+    )
+    if around.turns is not None:
+        q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
     if cache is not None:
-        cache = extend(cache, config, k_BTHK, v_BTHK, start_B)
-        mixed_BTHK = attend_cached(kind, config, q_BTHK, cache.k_BHSK, cache.v_BHSK, start_B)
+        cache = extend(cache, config, k_BTGK, v_BTGK, around.start_B)
+        mixed_BTHK = attend_cached(kind, config, q_BTHK, cache.k_BGSK, cache.v_BGSK, around.start_B, around.bias_BHTS)
     else:
-        mixed_BTHK = attend(kind, config, q_BTHK, k_BTHK, v_BTHK, segments_BT)
-    return linear(mixed_BTHK, weights["out"], weights["out_bias"], config, contract=2), cache
+        mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal)
+    return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2), cache
+
+
+QKV = ("query", "key", "value")
+HEADS = ("heads", "kv_heads", "kv_heads")
+
+
+def project(weights: Params, config: ModelConfig, x_BTD: jax.Array) -> list[jax.Array]:
+    """Queries [B, T, H, K], keys and values [B, T, G, K]."""
+    if "joined" in weights:  # by prepare_for_decode
+        H, G = config.heads, config.groups
+        return jnp.split(linear(x_BTD, weights["joined"], weights.get("joined_bias"), config), [H, H + G], axis=2)
+    return linear_many(x_BTD, [weights[n] for n in QKV], [weights.get(f"{n}_bias") for n in QKV], config)
+
+
+def cross_attention(weights: Params, config: ModelConfig, x_BTD: jax.Array, encoded: Encoded | None) -> jax.Array:
+    """f32[B, T, D]: every position sees all that was encoded."""
+    assert encoded is not None
+    q_BTHK = linear(x_BTD, weights["query"], weights.get("query_bias"), config)
+    k_BSGK, v_BSGK = (linear(encoded.memory_BSD, weights[n], weights.get(f"{n}_bias"), config) for n in ("key", "value"))
+    mixed_BTHK = attend_across(config, q_BTHK, k_BSGK, v_BSGK, encoded.real_BS)
+    return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2)
+
+
+def head_input(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:
+    """BERT's transform and T5's factor, where there are any."""
+    if config.head_transform:
+        transform = params["head_transform"]
+        x_BTD = ACTIVATIONS[config.activation](linear(x_BTD, transform["weight"], transform["bias"], config))[0]
+        x_BTD = norm(transform["norm"], x_BTD, config)
+    return x_BTD if config.head_scale == 1 else x_BTD * config.head_scale
+
+
+def head(params: Params) -> tuple[jax.Array, jax.Array | None]:
+    """The table [V, D] and bias [V] that turn the head's input into logits."""
+    return params["head"] if "head" in params else params["embedding"], params.get("head_bias")
 
 
 def logits(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:
-    """f32[B, T, V]: the head, tied to the embedding table. For training use `objectives.causal`, which never holds them whole."""
-    return constrain(
-        matmul_transposed(x_BTD, params["head"] if "head" in params else params["embedding"], config.dtype), "batch", None, "vocab"
-    )
+    """f32[B, T, V]: the head. For training use `objectives.causal`, which never holds them whole."""
+    table_VD, bias_V = head(params)
+    return constrain(plus(matmul_transposed(x_BTD, table_VD, config.dtype), bias_V), "batch", None, "vocab")

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
+from tenfold.model.layers import plus
 from tenfold.model.matmul import matmul_transposed, rows, weight_gradient
+from tenfold.model.moe import Routing
 from tenfold.model.params import Params
-from tenfold.model.transformer import forward
+from tenfold.model.transformer import Output, forward, head
 from tenfold.sharding.axes import constrain, on_one_device
 
 CHUNK_ELEMENTS = 2**26  # of logits at once: 256 MiB of f32
@@ -34,26 +36,34 @@ class LossSums(NamedTuple):
     """Negative log-likelihood in nats alone."""
     weight: jax.Array
     """Tokens that count."""
+    routing: Routing | None = None
+    """What the routers of a mixture of experts did: means over layers and all tokens, times `weight`."""
 
 
 def causal_loss(params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0) -> LossSums:
     """Sums of the losses of a batch. `segments_BT` masks attention across documents where given."""
-    x_BTD, _ = forward(params, config, tokens_BT, segments_BT)
-    return token_losses(x_BTD, params["embedding"], targets_BT, weights_BT, config.dtype, z_loss)
+    return loss_sums(params, config, forward(params, config, tokens_BT, segments_BT), targets_BT, weights_BT, z_loss)
 
 
-def token_losses(x_BTD, table_VD, targets_BT, weights_BT, dtype: str, z_loss: float = 0.0) -> LossSums:
-    """Sums of -log softmax(x @ table^T)[target] * weight over tokens; z-loss adds z_loss * log(Z)^2 (PaLM, section 5)."""
-    loss, nll = _token_losses(x_BTD, table_VD, targets_BT, weights_BT, dtype, z_loss)
+def loss_sums(params: Params, config: ModelConfig, output: Output, targets_BT, weights_BT, z_loss: float = 0.0) -> LossSums:
+    """Sums over the tokens of a forward pass, and what its routers did, for any objective that predicts tokens."""
+    table_VD, bias_V = head(params)
+    sums = token_losses(output.x_BTD, table_VD, targets_BT, weights_BT, config.dtype, z_loss, bias_V)
+    return sums if output.routing is None else sums._replace(routing=output.routing.mean().scaled(sums.weight))
+
+
+def token_losses(x_BTD, table_VD, targets_BT, weights_BT, dtype: str, z_loss: float = 0.0, bias_V=None) -> LossSums:
+    """Sums of -log softmax(x @ table^T + bias)[target] * weight over tokens; z-loss adds z_loss * log(Z)^2 (PaLM, section 5)."""
+    loss, nll = _token_losses(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss)
     return LossSums(loss, nll, weights_BT.sum())
 
 
-def token_logprobs(x_BTD: jax.Array, table_VD: jax.Array, targets_BT: jax.Array, dtype: str) -> jax.Array:
+def token_logprobs(x_BTD: jax.Array, table_VD: jax.Array, targets_BT: jax.Array, dtype: str, bias_V: jax.Array | None = None) -> jax.Array:
     """f32[B, T]: the natural log of each target's probability, the logits made a chunk at a time."""
 
     def chunk_logprobs(_, chunk):
         x_BCD, targets_BC = chunk
-        logz_BC, target_BC = _normaliser_and_target(_logits(x_BCD, table_VD, dtype), targets_BC)
+        logz_BC, target_BC = _normaliser_and_target(_logits(x_BCD, table_VD, bias_V, dtype), targets_BC)
         return None, target_BC - logz_BC
 
     _, logprobs_NBC = _scan(chunk_logprobs, None, _chunks(table_VD.shape[0], x_BTD, targets_BT))
@@ -66,47 +76,48 @@ def chunk_length(B: int, T: int, V: int) -> int:
     return max(fits, default=1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _token_losses(x_BTD, table_VD, targets_BT, weights_BT, dtype, z_loss):
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _token_losses(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss):
     """(objective, nll), both summed over tokens. Only the first is differentiated."""
     table_VD = table_VD.astype(dtype)
 
     def add_chunk(sums, chunk):
         x_BCD, targets_BC, weights_BC = chunk
-        logz_BC, target_BC = _normaliser_and_target(_logits(x_BCD, table_VD, dtype), targets_BC)
+        logz_BC, target_BC = _normaliser_and_target(_logits(x_BCD, table_VD, bias_V, dtype), targets_BC)
         return _add_losses(sums, logz_BC, target_BC, weights_BC, z_loss), None
 
     chunks = _chunks(table_VD.shape[0], x_BTD, targets_BT, weights_BT)
     return _scan(add_chunk, (jnp.float32(0), jnp.float32(0)), chunks)[0]
 
 
-def _forward_with_gradients(x_BTD, table_VD, targets_BT, weights_BT, dtype, z_loss):
+def _forward_with_gradients(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss):
     table_VD = table_VD.astype(dtype)
 
     def add_chunk(carry, chunk):
-        sums, dtable_DV = carry
+        sums, dtable_DV, dbias_V = carry
         x_BCD, targets_BC, weights_BC = chunk
-        logits_BCV = _logits(x_BCD, table_VD, dtype)
+        logits_BCV = _logits(x_BCD, table_VD, bias_V, dtype)
         logz_BC, target_BC = _normaliser_and_target(logits_BCV, targets_BC)
         softmax_BCV = jnp.exp(logits_BCV - logz_BC[..., None])
         scale_BC = weights_BC * (1 + 2 * z_loss * logz_BC)
         dlogits_BCV = softmax_BCV * scale_BC[..., None] - jnp.where(_hit(logits_BCV, targets_BC), weights_BC[..., None], 0)
+        dbias_V = None if bias_V is None else dbias_V + dlogits_BCV.sum((0, 1))
         dlogits_BCV = dlogits_BCV.astype(dtype)
         dtable_DV += weight_gradient(rows(x_BCD.astype(dtype)), rows(dlogits_BCV))
         dx_BCD = jnp.einsum("bcv,vd->bcd", dlogits_BCV, table_VD, preferred_element_type=jnp.float32)
-        return (_add_losses(sums, logz_BC, target_BC, weights_BC, z_loss), dtable_DV), dx_BCD
+        return (_add_losses(sums, logz_BC, target_BC, weights_BC, z_loss), dtable_DV, dbias_V), dx_BCD
 
     V, D = table_VD.shape
-    start = ((jnp.float32(0), jnp.float32(0)), jnp.zeros((D, V), jnp.float32))
-    (sums, dtable_DV), dx_NBCD = _scan(add_chunk, start, _chunks(V, x_BTD, targets_BT, weights_BT))
+    start = ((jnp.float32(0), jnp.float32(0)), jnp.zeros((D, V), jnp.float32), None if bias_V is None else jnp.zeros(V, jnp.float32))
+    (sums, dtable_DV, dbias_V), dx_NBCD = _scan(add_chunk, start, _chunks(V, x_BTD, targets_BT, weights_BT))
     dx_BTD = jnp.moveaxis(dx_NBCD, 0, 1).reshape(x_BTD.shape)
-    return sums, (dx_BTD, dtable_DV)
+    return sums, (dx_BTD, dtable_DV, dbias_V)
 
 
 def _backward(dtype, z_loss, gradients, cotangents):
     scale, _ = cotangents
-    dx_BTD, dtable_DV = gradients
-    return dx_BTD * scale, (dtable_DV * scale).T, None, None
+    dx_BTD, dtable_DV, dbias_V = gradients
+    return dx_BTD * scale, (dtable_DV * scale).T, None if dbias_V is None else dbias_V * scale, None, None
 
 
 _token_losses.defvjp(_forward_with_gradients, _backward)
@@ -118,8 +129,8 @@ def _add_losses(sums, logz_BC, target_BC, weights_BC, z_loss):
     return sums[0] + (loss_BC * weights_BC).sum(), sums[1] + (nll_BC * weights_BC).sum()
 
 
-def _logits(x_BCD, table_VD, dtype):
-    return constrain(matmul_transposed(x_BCD, table_VD, dtype), "batch", None, "vocab")
+def _logits(x_BCD, table_VD, bias_V, dtype):
+    return constrain(plus(matmul_transposed(x_BCD, table_VD, dtype), bias_V), "batch", None, "vocab")
 
 
 def _hit(logits_BCV, targets_BC):

@@ -18,6 +18,7 @@ RULES: dict[str, str | tuple[str, ...]] = {
     "batch": ("data", "fsdp"),
     "embed": "fsdp",  # of weights; activations leave it whole
     "heads": "tensor",
+    "kv_heads": "tensor",
     "mlp": "tensor",
     "vocab": "tensor",
 }
@@ -58,6 +59,13 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     if mesh.empty or mesh.size == 1:
         return x
     return jax.lax.with_sharding_constraint(x, spec(axes))
+
+
+def batch_cuts(rows: int) -> tuple[str, ...]:
+    """The axes of the mesh in use over which a batch of so many rows is cut evenly; () where it is whole."""
+    mesh = jax.sharding.get_abstract_mesh()
+    cuts = () if mesh.empty else tuple(axis for axis in RULES["batch"] if mesh.shape[axis] > 1)
+    return cuts if rows % math.prod(mesh.shape[axis] for axis in cuts) == 0 else ()
 
 
 def on_one_device(platform: str | None = None) -> bool:

@@ -7,6 +7,7 @@ Shapes: B, T, H, K as in model/config.py; S the keys of a block.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,24 @@ from tenfold.model.matmul import dot, fixed
 HIDDEN = -1e30  # the score of a key that may not be seen; its weight is exactly 0
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def blocked_attention(q_BTHK, k_BTHK, v_BTHK, segments_BT, window: int | None, dtype: str) -> jax.Array:
+class Pattern(NamedTuple):
+    """What is fixed when attention is compiled."""
+
+    window: int | None
+    """Positions a query sees, itself included; None: all before it."""
+    scale: float
+    """What queries are multiplied by."""
+    dtype: str
+    alibi: tuple[float, ...] | None = None
+    """What each head's scores lose for each position of distance."""
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def blocked_attention(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern: Pattern) -> jax.Array:
     """f32[B, T, H, K]: each query sees itself and what comes before: all of it, or the `window` - 1 positions nearest; with segments,
-    only those of its own document. Softmax and sums are f32; q / sqrt(K), k, v and the unnormalised weights are rounded to `dtype`.
+    only those of its own document. Softmax and sums are f32; q * scale, k, v and the unnormalised weights are rounded to `dtype`.
     """
-    return _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, window, dtype)[0]
+    return _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern)[0]
 
 
 def query_block(T: int, window: int | None) -> int:
@@ -48,19 +61,27 @@ def _seen(queries: tuple[int, int], keys: tuple[int, int], window: int | None, s
     return seen
 
 
+def _scores(scores_BHTS, queries, keys, alibi):
+    """The scores, with ALiBi's loss by distance."""
+    if alibi is None:
+        return scores_BHTS
+    distance_TS = jnp.arange(*queries)[:, None] - jnp.arange(*keys)[None]
+    return scores_BHTS - jnp.asarray(alibi, jnp.float32)[:, None, None] * distance_TS
+
+
 def _product(a, b, contract_a: int, contract_b: int):
     """A product for each row and head, whose axes come first."""
     return dot(a, b, ((contract_a,), (contract_b,)), ((0, 1), (0, 1)))
 
 
-def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, window, dtype):
-    T, K = q_BTHK.shape[1], q_BTHK.shape[3]
+def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern):
+    T, (window, scale, dtype, alibi) = q_BTHK.shape[1], pattern
     blocks = _blocks(T, window)
-    q, k, v = ((x * scale).astype(dtype).transpose(0, 2, 1, 3) for x, scale in ((q_BTHK, K**-0.5), (k_BTHK, 1), (v_BTHK, 1)))
+    q, k, v = (x.astype(dtype).transpose(0, 2, 1, 3) for x in (q_BTHK * scale, k_BTHK, v_BTHK))
     mixed, logsumexps = [], []
     for a, b in blocks:
         first = 0 if window is None else next(c for c, d in blocks if d > max(0, a - window + 1))
-        scores_BHTS = _product(q[:, :, a:b], k[:, :, first:b], 3, 3)
+        scores_BHTS = _scores(_product(q[:, :, a:b], k[:, :, first:b], 3, 3), (a, b), (first, b), alibi)
         scores_BHTS = jnp.where(_seen((a, b), (first, b), window, segments_BT), scores_BHTS, HIDDEN)
         top_BHT1 = scores_BHTS.max(-1, keepdims=True)
         weights_BHTS = jnp.exp(scores_BHTS - top_BHT1)
@@ -71,9 +92,9 @@ def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, window, dtype):
     return mixed_BHTK.transpose(0, 2, 1, 3), (q, k, v, mixed_BHTK, logsumexp_BHT, segments_BT)
 
 
-def _backward(window, dtype, saved, dmixed_BTHK):
+def _backward(pattern, saved, dmixed_BTHK):
     q, k, v, mixed_BHTK, logsumexp_BHT, segments_BT = saved
-    T, K = dmixed_BTHK.shape[1], dmixed_BTHK.shape[3]
+    T, (window, scale, dtype, alibi) = dmixed_BTHK.shape[1], pattern
     blocks = _blocks(T, window)
     g = dmixed_BTHK.transpose(0, 2, 1, 3)
     delta_BHT = (g * mixed_BHTK).sum(-1)
@@ -84,6 +105,8 @@ def _backward(window, dtype, saved, dmixed_BTHK):
         seeing = [m for m in range(number, len(blocks)) if window is None or blocks[m][0] < b + window - 1]
         end = blocks[seeing[-1]][1]
         scores_BHST = _product(k[:, :, a:b], q[:, :, a:end], 3, 3)
+        if alibi is not None:
+            scores_BHST = jnp.swapaxes(_scores(jnp.swapaxes(scores_BHST, 2, 3), (a, end), (a, b), alibi), 2, 3)
         seen = jnp.swapaxes(_seen((a, end), (a, b), window, segments_BT), -1, -2)
         weights_BHST = jnp.exp(jnp.where(seen, scores_BHST, HIDDEN) - logsumexp_BHT[:, :, None, a:end])
         dweights_BHST = _product(v[:, :, a:b], g[:, :, a:end], 3, 3)
@@ -95,7 +118,7 @@ def _backward(window, dtype, saved, dmixed_BTHK):
             dq_parts[m].append(dq_BHKT[:, :, :, blocks[m][0] - a : blocks[m][1] - a])
     dq_BHKT = jnp.concatenate([functools.reduce(jnp.add, parts) for parts in dq_parts], 3)
     dk_BTHK, dv_BTHK = (jnp.concatenate(x, 2).transpose(0, 2, 1, 3) for x in (dk, dv))
-    return dq_BHKT.transpose(0, 3, 1, 2) * K**-0.5, dk_BTHK, dv_BTHK, None
+    return dq_BHKT.transpose(0, 3, 1, 2) * scale, dk_BTHK, dv_BTHK, None
 
 
 blocked_attention.defvjp(_forward, _backward)

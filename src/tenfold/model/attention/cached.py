@@ -3,18 +3,27 @@
 import jax
 import jax.numpy as jnp
 
-from tenfold.model.attention.blocked import HIDDEN
+from tenfold.model.attention.blocked import HIDDEN, Pattern
 
 
-def cached_attention(q_BTHK, k_BHSK, v_BHSK, start_B, window: int | None, dtype: str) -> jax.Array:
+def cached_attention(q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS, pattern: Pattern) -> jax.Array:
     """f32[B, T, H, K]: query t of row b, at position start_B[b] + t, sees the keys of the positions up to its own, or the band's.
 
-    Queries and weights are rounded to `dtype` and then take the cache's type (cache.py), so that no product converts the cache.
+    Each of G heads of keys serves H / G of queries. Queries and weights are rounded to the compute type and then take the cache's
+    (cache.py), so that no product converts the cache.
     """
-    T, S, K = q_BTHK.shape[1], k_BHSK.shape[2], q_BTHK.shape[3]
+    B, T, H, K = q_BTHK.shape
+    G, S = k_BGSK.shape[1:3]
+    window, scale, dtype, alibi = pattern
     distance_BTS = (start_B[:, None] + jnp.arange(T))[:, :, None] - jnp.arange(S)
     seen_BTS = (distance_BTS >= 0) if window is None else (distance_BTS >= 0) & (distance_BTS < window)
-    q_BHTK = (q_BTHK * K**-0.5).swapaxes(1, 2).astype(dtype).astype(k_BHSK.dtype)
-    scores_BHTS = jnp.einsum("bhtk,bhsk->bhts", q_BHTK, k_BHSK, preferred_element_type=jnp.float32)
-    weights_BHTS = jax.nn.softmax(jnp.where(seen_BTS[:, None], scores_BHTS, HIDDEN), axis=-1).astype(dtype).astype(v_BHSK.dtype)
-    return jnp.einsum("bhts,bhsk->bhtk", weights_BHTS, v_BHSK, preferred_element_type=jnp.float32).swapaxes(1, 2)
+    q_BGNK = (q_BTHK * scale).astype(dtype).astype(k_BGSK.dtype).swapaxes(1, 2).reshape(B, G, H // G * T, K)  # N: a group's queries
+    scores = jnp.einsum("bgnk,bgsk->bgns", q_BGNK, k_BGSK, preferred_element_type=jnp.float32)
+    scores_BHTS = scores.reshape(B, H, T, S)
+    if alibi is not None:
+        scores_BHTS -= jnp.asarray(alibi, jnp.float32)[:, None, None] * distance_BTS[:, None]
+    if bias_BHTS is not None:
+        scores_BHTS += bias_BHTS
+    weights = jax.nn.softmax(jnp.where(seen_BTS[:, None], scores_BHTS, HIDDEN), axis=-1).astype(dtype).astype(v_BGSK.dtype)
+    mixed = jnp.einsum("bgns,bgsk->bgnk", weights.reshape(scores.shape), v_BGSK, preferred_element_type=jnp.float32)
+    return mixed.reshape(B, H, T, K).swapaxes(1, 2)

@@ -1,10 +1,13 @@
-"""Attention by kind, with one signature: over a row's own keys (blocked.py), or over a cache (cached.py)."""
+"""Attention by kind, with one signature: over a row's own keys (blocked.py, whole.py), a cache (cached.py), an encoder's output."""
 
 import jax
+import jax.numpy as jnp
 
-from tenfold.model.attention.blocked import blocked_attention
+from tenfold.model.attention.blocked import Pattern, blocked_attention
 from tenfold.model.attention.cached import cached_attention
+from tenfold.model.attention.whole import whole_attention
 from tenfold.model.config import AttentionKind, Banded, Dense, ModelConfig
+from tenfold.model.positions import alibi_slopes
 
 
 def window(kind: AttentionKind) -> int | None:
@@ -16,11 +19,37 @@ def window(kind: AttentionKind) -> int | None:
             return None
 
 
-def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTHK, v_BTHK, segments_BT=None) -> jax.Array:
+def pattern(kind: AttentionKind, config: ModelConfig) -> Pattern:
+    scale = config.width**-0.5 if config.scaled_scores else 1.0
+    return Pattern(window(kind), scale, config.dtype, alibi_slopes(config))
+
+
+def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, segments_BT=None, bias_BHTS=None, causal=True) -> jax.Array:
     """f32[B, T, H, K]: over a row's own keys."""
-    return blocked_attention(q_BTHK, k_BTHK, v_BTHK, segments_BT, window(kind), config.dtype)
+    how = pattern(kind, config)
+    if causal and bias_BHTS is None:
+        if config.groups < config.heads:
+            k_BTGK, v_BTGK = (jnp.repeat(x, config.heads // config.groups, 2) for x in (k_BTGK, v_BTGK))
+        return blocked_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how)
+    T = q_BTHK.shape[1]
+    distance_TS = jnp.arange(T)[:, None] - jnp.arange(T)
+    seen = None if segments_BT is None else segments_BT[:, :, None] == segments_BT[:, None]
+    if causal:
+        before = distance_TS >= 0 if how.window is None else (distance_TS >= 0) & (distance_TS < how.window)
+        seen = before[None] if seen is None else seen & before
+    if how.alibi is not None:
+        loss_HTS = jnp.asarray(how.alibi, jnp.float32)[:, None, None] * jnp.abs(distance_TS)
+        bias_BHTS = -loss_HTS[None] if bias_BHTS is None else bias_BHTS - loss_HTS
+    return whole_attention(q_BTHK, k_BTGK, v_BTGK, seen, bias_BHTS, how.scale, how.dtype)
 
 
-def attend_cached(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BHSK, v_BHSK, start_B) -> jax.Array:
+def attend_cached(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS=None) -> jax.Array:
     """f32[B, T, H, K]: over a cache. Row b's queries stand at positions start_B[b] + [0, T), its keys at [0, S)."""
-    return cached_attention(q_BTHK, k_BHSK, v_BHSK, start_B, window(kind), config.dtype)
+    return cached_attention(q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS, pattern(kind, config))
+
+
+def attend_across(config: ModelConfig, q_BTHK, k_BSGK, v_BSGK, real_BS=None) -> jax.Array:
+    """f32[B, T, H, K]: over an encoder's output, all of it or the positions that are `real`."""
+    seen = None if real_BS is None else real_BS[:, None]
+    how = pattern(Dense(), config)
+    return whole_attention(q_BTHK, k_BSGK, v_BSGK, seen, None, how.scale, how.dtype)
