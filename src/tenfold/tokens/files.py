@@ -1,19 +1,29 @@
 """Files that are whole or absent, whenever the process dies."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: Path, text: str) -> Path:
-    """Writes a file under another name, flushes it to the disk and renames it. Returns the path."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file under another name, flushed to the disk and renamed to `path` at the end; removed where the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Writes a file under another name, flushes it to the disk and renames it. Returns the path."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
     return path

@@ -49,13 +49,14 @@ class Prepared:
         return fingerprint([shards.sha256 for shards in self.train], [shards.sha256 for shards in self.held_out])
 
 
-def prepare(data: DataConfig, out_dir: str | Path, vocab: int, progress: Progress | None = None) -> Prepared:
-    """Opens shards, and turns documents into shards under `out_dir`, with a tokenizer of at most `vocab` tokens.
+def prepare(data: DataConfig, out_dir: str | Path, vocab: int, progress: Progress | None = None, reserved: int = 0) -> Prepared:
+    """Opens shards, and turns documents into shards under `out_dir`, with a tokenizer of at most `vocab - reserved` tokens.
 
     A path is a directory of shards, a directory with train/ and (perhaps) held_out/ of shards in it, or documents. Documents are
     encoded with data.tokenizer, else with the tokenizer of the shards they are mixed with, else with a new one, trained on up to 8 MB
     of the training documents (those with the smallest hashes, so always the same ones). Documents that data.held_out holds are left
-    out of training. Two processes may prepare one directory: the second waits, and finds it done.
+    out of training. `reserved` rows of the embedding table are an objective's, for masks or sentinels.
+    Two processes may prepare one directory: the second waits, and finds it done.
     Raises UserError naming the path or the field that cannot be used.
     """
     if not data.paths:
@@ -64,7 +65,7 @@ def prepare(data: DataConfig, out_dir: str | Path, vocab: int, progress: Progres
             "  Name documents (a folder, .txt, .jsonl, .parquet), shards, or 'stdlib' for Python's own library."
         )
     with one_process(Path(out_dir) / "data"):
-        return _Preparation(data, Path(out_dir), vocab, progress).run()
+        return _Preparation(data, Path(out_dir), vocab - reserved, progress, reserved).run()
 
 
 def sample(documents: list[Document], max_bytes: int = SAMPLE_BYTES) -> list[str]:
@@ -81,8 +82,9 @@ def sample(documents: list[Document], max_bytes: int = SAMPLE_BYTES) -> list[str
 class _Preparation:
     """One call of `prepare`: each path is read at most once, and only where something must be made of it."""
 
-    def __init__(self, data: DataConfig, out_dir: Path, vocab: int, progress: Progress | None):
+    def __init__(self, data: DataConfig, out_dir: Path, vocab: int, progress: Progress | None, reserved: int):
         self.data, self.out_dir, self.vocab, self.progress = data, out_dir, vocab, progress
+        self.reserved = reserved
         self.made = Made(out_dir / "data" / "prepared.json")
         self.opened = {path: Shards.open(found) for path in data.paths if (found := _shards_in(path, "train"))}
         self.raw = [path for path in data.paths if path not in self.opened]
@@ -95,7 +97,7 @@ class _Preparation:
         given = [*self.opened.values(), *([self.measured] if self.measured else [])]
         tokenizer = self.find_tokenizer(given)
         _check_same_tokenizer(given, tokenizer, self.data.tokenizer)
-        _check_vocab(self.vocab, tokenizer, given)
+        _check_vocab(self.vocab + self.reserved, self.reserved, tokenizer, given)
         train, held_out = [], [self.measured] if self.measured else []
         if self.data.held_out and not self.measured:
             held_out += self.encode_held_out(tokenizer)
@@ -255,11 +257,14 @@ def _check_same_tokenizer(given: list[Shards], tokenizer: Tokenizer | None, name
             )
 
 
-def _check_vocab(vocab: int, tokenizer: Tokenizer | None, given: list[Shards]) -> None:
-    needed = max([tokenizer.vocab if tokenizer else 0, *(shards.vocab for shards in given)])
+def _check_vocab(vocab: int, reserved: int, tokenizer: Tokenizer | None, given: list[Shards]) -> None:
+    tokens = max([tokenizer.vocab if tokenizer else 0, *(shards.vocab for shards in given)])
+    needed = tokens + reserved
     if needed > vocab:
         padded = -(-needed // 64) * 64
+        rows = "its mask" if reserved == 1 else "its sentinels"
+        more = f", and train.objective needs {reserved} more for {rows}" if reserved else ""
         raise UserError(
-            f"model.vocab is {vocab} but the tokenizer has {needed} tokens.\n"
+            f"model.vocab is {vocab} but the tokenizer has {tokens} tokens{more}.\n"
             f"  Make model.vocab at least {needed}; {padded} is the next multiple of 64, which is faster."
         )

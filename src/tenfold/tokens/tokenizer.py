@@ -86,6 +86,11 @@ class Tokenizer:
         except KeyError as error:
             raise UserError(f"Token {error} is not in the tokenizer, whose ids end at {self.vocab - 1}.") from None
 
+    @property
+    def json(self) -> str:
+        """The text of its tokenizer.json."""
+        return self._text
+
     def save(self, directory: str | Path) -> Path:
         """Writes directory/tokenizer.json, whole or not at all."""
         return write_atomically(Path(directory) / "tokenizer.json", self._text)
