@@ -56,7 +56,7 @@ def test_help_is_quick_and_leaves_jax_alone(run_python):
     """
     *shown, last = run_python(program, devices=1).splitlines()
     assert shown[0].startswith("usage: tenfold COMMAND")
-    for command in ("demo", "train", "generate", "report"):
+    for command in ("demo", "train", "generate", "convert", "report"):
         assert any(line.strip().startswith(f"tenfold {command}") for line in shown)
     heavy, seconds = last.rsplit(" ", 1)
     assert heavy == "[]"
@@ -92,7 +92,7 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, train, generate, report."),
+        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, train, generate, convert, report."),
         (["train", "gpt4"], "tenfold train: 'gpt4' is neither a recipe nor a file.\n  Recipes: gpt3-125m,"),
         (
             ["train", "gpt3-125m", "--model.embed", "500"],
@@ -107,6 +107,8 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
         (["train", "RECIPE", "--show-batch", "99"], "tenfold train: --show-batch is 99, but the run's steps are 1 to 12."),
         (["train", "RECIPE", "--coordinator", "here"], "tenfold train: --coordinator is 'here', but must be HOST:PORT"),
         (["generate", "nowhere"], "tenfold generate: nowhere is not a run: it holds no recipe.yaml."),
+        (["convert", "import", "x"], "tenfold convert: 'import' is not something to do with a model."),
+        (["convert", "export", "nowhere", "out"], "nowhere"),
         (["report"], "tenfold report: no run is named."),
         (["report", "nowhere"], "nowhere"),
     ],
@@ -175,6 +177,19 @@ def test_a_runs_recipe_is_a_recipe(tenfold, recipe_file, tmp_path):
     assert (tmp_path / "one" / "metrics.jsonl").read_bytes() == (tmp_path / "two" / "metrics.jsonl").read_bytes()
     code, _, complaint = tenfold("train", tmp_path / "one", "--train.batch", "16", "--out", tmp_path / "one")
     assert code == 2 and "train.batch: 8 there, 16 asked for" in complaint
+
+
+def test_a_run_is_exported_and_every_command_reads_the_copy(tenfold, recipe_file, tmp_path):
+    """As a Hugging Face directory and as a .gguf; both write the text that the run writes. Nothing is written over."""
+    assert tenfold("train", recipe_file, "--train.steps", "2", "--out", tmp_path / "run")[0] == 0
+    texts = [tenfold("generate", tmp_path / "run", "--prompt", "def alpha", "--temperature", "0", "--max-tokens", "8")[1]]
+    for out in ("hf", "model.gguf"):
+        code, said, complaint = tenfold("convert", "export", tmp_path / "run", tmp_path / out)
+        assert (code, said) == (0, f"{tmp_path / out}\n"), complaint
+        texts.append(tenfold("generate", tmp_path / out, "--prompt", "def alpha", "--temperature", "0", "--max-tokens", "8")[1])
+    assert texts[0].strip() and texts[0] == texts[1] == texts[2]
+    code, _, complaint = tenfold("convert", "export", tmp_path / "run", tmp_path / "hf")
+    assert code == 2 and "is there already" in complaint
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(recipe_file, tmp_path):

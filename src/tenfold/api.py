@@ -4,23 +4,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tenfold.convert.gguf_model import open_gguf, save_gguf
+from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
 from tenfold.errors import UserError
-from tenfold.generate.complete import generate
+from tenfold.generate.complete import check_decodes, generate
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
-from tenfold.model.transformer import forward, logits
+from tenfold.model.transformer import encode, forward, head, logits
 from tenfold.objectives.causal import token_logprobs
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.tokenizer import Tokenizer
-from tenfold.train.checkpoint import load_params
 from tenfold.train.run import read_run
+from tenfold.train.start import load_model
 from tenfold.train.train import train
 
 __all__ = ["Model", "Scored", "load", "train"]
@@ -46,22 +48,46 @@ class Model:
     config: ModelConfig
     params: Params
     tokenizer: Tokenizer | None = None
+    chat_template: str | None = None
+    """The Jinja template of a GGUF file, which makes a prompt of messages."""
 
-    def logits(self, tokens_BT) -> jax.Array:
-        """int[B, T] -> f32[B, T, V]. Raises UserError for ids outside the vocabulary and rows longer than the context."""
+    def logits(self, tokens_BT, decoder_tokens_BU=None) -> jax.Array:
+        """int[B, T] -> f32[B, T, V]; of an encoder-decoder, int[B, T] and int[B, U] -> f32[B, U, V].
+
+        Raises UserError for ids outside the vocabulary, for rows longer than the context, and for decoder tokens where they do not belong.
+        """
+        both = self.config.encoder_layers > 0
+        if both and decoder_tokens_BU is None:
+            raise UserError("this model is an encoder-decoder: logits also takes decoder_tokens_BU, what its decoder reads.")
+        if not both and decoder_tokens_BU is not None:
+            raise UserError("this model has no encoder (model.encoder_layers is 0): logits takes no decoder_tokens_BU.")
+        tokens_BT = self._ids(tokens_BT)
+        if not both:
+            return _logits(self.config, self.params, tokens_BT)
+        decoder_tokens_BU = self._ids(decoder_tokens_BU, "decoder_tokens_BU: ")
+        if len(decoder_tokens_BU) != len(tokens_BT):
+            raise UserError(
+                f"logits got {len(tokens_BT)} rows of tokens_BT and {len(decoder_tokens_BU)} of decoder_tokens_BU: give one each."
+            )
+        return _logits(self.config, self.params, tokens_BT, decoder_tokens_BU)
+
+    def _ids(self, tokens_BT, what: str = "") -> jax.Array:
+        """Token ids, checked."""
         tokens_BT = np.asarray(tokens_BT)
         if tokens_BT.ndim != 2 or not np.issubdtype(tokens_BT.dtype, np.integer):
-            raise UserError(f"logits takes whole numbers [rows, tokens], not {tokens_BT.dtype} {list(tokens_BT.shape)}.")
+            raise UserError(f"{what}logits takes whole numbers [rows, tokens], not {tokens_BT.dtype} {list(tokens_BT.shape)}.")
         if tokens_BT.shape[1] > self.config.context:
-            raise UserError(f"logits got rows of {tokens_BT.shape[1]} tokens, but the model's context is {self.config.context}.")
+            raise UserError(f"{what}logits got rows of {tokens_BT.shape[1]} tokens, but the model's context is {self.config.context}.")
         if tokens_BT.size and not 0 <= tokens_BT.min() <= tokens_BT.max() < self.config.vocab:
             raise UserError(
-                f"logits got token ids from {tokens_BT.min()} to {tokens_BT.max()}; the model's lie from 0 to {self.config.vocab - 1}."
+                f"{what}logits got token ids from {tokens_BT.min()} to {tokens_BT.max()}; "
+                f"the model's lie from 0 to {self.config.vocab - 1}."
             )
-        return _logits(self.config, self.params, jnp.asarray(tokens_BT, jnp.int32))
+        return jnp.asarray(tokens_BT, jnp.int32)
 
     def logprobs(self, texts: Sequence[str]) -> list[Scored]:
         """Each text's tokens and their log-probabilities. Texts of more than `context` tokens are refused."""
+        check_decodes(self.config)
         tokenizer = self._tokenizer()
         encoded = tokenizer.encode_batch(list(texts))
         for text, ids in zip(texts, encoded, strict=True):
@@ -90,6 +116,15 @@ class Model:
         texts = [completion.text for completion in completions]
         return texts[0] if isinstance(prompt, str) else texts
 
+    def save(self, path: str | Path, dtype: Literal["F16", "Q8_0"] = "F16") -> None:
+        """Writes the model for other programs: a directory for the Hugging Face library, in f32, or for llama.cpp a file whose name ends in
+        .gguf, its matrices in `dtype`. Raises UserError, saying why, where they have no such model."""
+        path = Path(path).expanduser()
+        if path.suffix == ".gguf":
+            save_gguf(path, self.config, self.params, self.tokenizer, dtype, self.chat_template)
+        else:
+            save_checkpoint(path, self.config, self.params, self.tokenizer)
+
     def _score(self, tokenizer: Tokenizer, ids: list[int]) -> Scored:
         if not ids:
             return Scored([], [], [])
@@ -106,14 +141,29 @@ class Model:
 
 
 def load(path: str | Path) -> Model:
-    """The model of a run directory: its newest good checkpoint.
+    """The model of a run directory (its newest good checkpoint), of a directory of the Hugging Face library, or of a .gguf file.
 
-    Raises UserError where there is no run or no checkpoint that can be read.
+    Raises UserError where `path` is none of them, or holds no model that can be read.
     """
-    run = read_run(Path(path))
+    path = Path(path).expanduser()
     mesh = make_mesh(MeshConfig(), jax.local_devices()[:1])
-    params, _ = load_params(run.path, run.recipe.model, mesh)
+    if path.suffix == ".gguf":
+        gguf = open_gguf(path)
+        return Model(gguf.config, gguf.params(mesh), gguf.tokenizer(), gguf.chat_template)
+    if is_checkpoint(path) and not (path / "recipe.yaml").exists():
+        checkpoint = open_checkpoint(path)
+        return Model(checkpoint.config, checkpoint.params(mesh), checkpoint.tokenizer())
+    run = read_run(path)
+    params, _ = load_model(run, mesh)
     return Model(run.recipe.model, params, run_tokenizer(run.path))
+
+
+def export(run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16") -> Path:
+    """Loads a model and saves it at a place where nothing is yet. Raises UserError where something is, or the form has no such model."""
+    if out.exists():
+        raise UserError(f"{out} is there already, and nothing is written over.\n  Name another place, or remove it.")
+    load(run).save(out, dtype)
+    return out
 
 
 def run_tokenizer(path: Path) -> Tokenizer | None:
@@ -122,10 +172,13 @@ def run_tokenizer(path: Path) -> Tokenizer | None:
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(config: ModelConfig, params: Params, tokens_BT: jax.Array) -> jax.Array:
-    return logits(params, config, forward(params, config, tokens_BT)[0])
+def _logits(config: ModelConfig, params: Params, tokens_BT: jax.Array, decoder_tokens_BU: jax.Array | None = None) -> jax.Array:
+    if decoder_tokens_BU is None:
+        return logits(params, config, forward(params, config, tokens_BT).x_BTD)
+    return logits(params, config, forward(params, config, decoder_tokens_BU, encoded=encode(params, config, tokens_BT)).x_BTD)
 
 
 @partial(jax.jit, static_argnums=0)
 def _logprobs(config: ModelConfig, params: Params, tokens_BT: jax.Array, targets_BT: jax.Array) -> jax.Array:
-    return token_logprobs(forward(params, config, tokens_BT)[0], params["embedding"], targets_BT, config.dtype)
+    table_VD, bias_V = head(params)
+    return token_logprobs(forward(params, config, tokens_BT).x_BTD, table_VD, targets_BT, config.dtype, bias_V)

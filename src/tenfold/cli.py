@@ -23,7 +23,10 @@ One system for the whole life of a GPT-class language model.
     tenfold demo                       the whole road, small, on this machine, from real documents
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
     tenfold generate RUN --prompt ...  complete text with a trained model
+    tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
+
+RUN is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file.
 
 `tenfold COMMAND --help` explains a command, `tenfold train` lists the recipes."""
 
@@ -115,11 +118,12 @@ Trains a recipe: a name below, or the path of a recipe.yaml. The same command co
 
 {recipes}
 
-`tenfold train RECIPE --help` lists every field of a recipe. --data is short for --data.paths.
+`tenfold train RECIPE --help` lists every field of a recipe. --data is short for --data.paths, --from for --start.
 
     tenfold train gpt3-125m --data my-texts/ --model.layers 4 --train.batch 8 --train.steps 1000 \\
         --optimizer.ramp-batch 0 --optimizer.warmup-tokens 1000000 --optimizer.decay-tokens 0
     tenfold train runs/demo/recipe.yaml --out runs/again
+    tenfold train finetune --from CHECKPOINT --data my-texts/       go on from a run, a Hugging Face directory or a .gguf
     tenfold train gpt3-125m --data my-texts/ --show-batch 100      what step 100 trains on: documents and text"""
 
 
@@ -142,7 +146,8 @@ def _train_options(argv: list[str], recipe: "Recipe"):
         show_batch: int | None = None
         """Do not train: print the documents and text of this step's batch, a JSON line a row."""
 
-    rest = ["--data.paths" + a.removeprefix("--data") if a == "--data" or a.startswith("--data=") else a for a in rest]
+    for short, long in (("--data", "--data.paths"), ("--from", "--start")):
+        rest = [long + a.removeprefix(short) if a == short or a.startswith(short + "=") else a for a in rest]
     return _parse(Train, rest, f"tenfold train {name}", Train(recipe, Processes()))
 
 
@@ -157,7 +162,7 @@ def generate(argv: list[str]) -> int:
         """Completes text with a trained model, and prints it as it is written."""
 
         run: tyro.conf.Positional[str]
-        """A run directory."""
+        """A run directory, a directory with a config.json (Hugging Face), or a .gguf file."""
         settings: Annotated[GenerateConfig, tyro.conf.arg(name="")] = GenerateConfig()
         prompt: tuple[str, ...] = ("",)
         """What to continue; several are written at once. Empty: a new document."""
@@ -166,6 +171,32 @@ def generate(argv: list[str]) -> int:
     from tenfold.recipes.show import stream_completions
 
     stream_completions(options.run, options.prompt, options.settings)
+    return 0
+
+
+def convert(argv: list[str]) -> int:
+    """`tenfold convert export RUN OUT`."""
+    from typing import Literal
+
+    import tyro
+
+    if argv and argv[0] not in ("export", "-h", "--help"):
+        raise UserError(f"{argv[0]!r} is not something to do with a model.\n  Say tenfold convert export RUN OUT.")
+
+    def arguments(run: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path], dtype: Literal["F16", "Q8_0"] = "F16"):
+        """Writes a model for other programs. Every command reads what they write as it is, so there is no import.
+
+        Args:
+            run: A run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file.
+            out: A directory for the Hugging Face library (f32), or a name that ends in .gguf for llama.cpp.
+            dtype: What the matrices of a .gguf are written as.
+        """
+        return run, out, dtype
+
+    chosen = _parse(arguments, argv[1:] if argv[:1] == ["export"] else argv or ["--help"], "tenfold convert export")
+    from tenfold.api import export
+
+    print(export(*chosen))
     return 0
 
 
@@ -216,7 +247,7 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "train": train, "generate": generate, "report": report}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "train": train, "generate": generate, "convert": convert, "report": report}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import pytest
 
 from tenfold.errors import UserError
+from tenfold.recipes import masked
 from tenfold.recipes.demo import demo, sized
 from tenfold.recipes.gpt3 import RECIPES, TABLE, gpt3
 from tenfold.recipes.registry import find_recipe
@@ -68,3 +69,21 @@ def test_the_demo_fits_its_steps(steps):
     recipe = sized(demo(), steps)
     assert recipe.train.steps == steps
     assert 10 * recipe.optimizer.warmup_tokens <= max(10, steps * recipe.train.batch * recipe.model.context)
+
+
+def test_bert_and_t5_are_trained_as_printed():
+    """Devlin et al. 2019, appendix A.2; Raffel et al. 2020, section 3.1.2: 2^19 steps of 2^16 tokens."""
+    bert, t5 = masked.RECIPES["bert-base"](), masked.RECIPES["t5-small"]()
+    assert (bert.model.layers, bert.model.embed, bert.model.heads, bert.model.context) == (12, 768, 12, 512)
+    assert (bert.train.batch, bert.train.steps, bert.train.objective) == (256, 1_000_000, "masked")
+    o = bert.optimizer
+    assert (o.learning_rate, o.beta1, o.beta2, o.weight_decay, o.warmup_tokens) == (1e-4, 0.9, 0.999, 0.01, 10_000 * 256 * 512)
+    assert (t5.model.layers, t5.model.encoder_layers, t5.model.embed, t5.model.hidden) == (6, 6, 512, 2048)
+    assert (t5.train.batch * t5.model.context, t5.train.steps, t5.train.objective) == (2**16, 2**19, "span")
+
+
+@pytest.mark.parametrize("name", masked.RECIPES)
+def test_every_difference_from_the_paper_is_in_the_notes(name):
+    recipe = masked.RECIPES[name]()
+    assert recipe.name == name and find_recipe(name) == recipe and not recipe.train.prompts
+    assert ("As printed and as built differ" in recipe.notes) == (not name.endswith("tiny"))

@@ -173,6 +173,44 @@ def test_runs_compared(make_run):
     assert page.text.count("xz -9 the held-out text") == 1  # measured on the same bytes: told once
 
 
+def with_experts(run: Path, load: list[float], dropped: float = 0.0) -> Path:
+    """The run as that of a mixture: every step sends these shares to its experts."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [line | ({"load": load, "dropped": dropped, "balance": 1.1} if "loss" in line else {}) for line in lines]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+def plotted(page: Page, title: str) -> dict[str, list[float]]:
+    """What the pointer reads off the plot whose label begins with `title`: the name of each series -> its values."""
+    labels = [value for tag, name, value in page.attributes if tag == "svg" and name == "aria-label"]
+    place = next(number for number, label in enumerate(labels) if label.startswith(title))
+    return {series["name"]: series["y"] for series in json.loads(page.scripts[place])["series"]}
+
+
+def test_a_mixture_shows_its_experts_load_and_what_was_dropped(make_run):
+    """A line for each expert with its share, and the share of tokens dropped."""
+    page = page_of(with_experts(make_run(steps=20), [0.5, 0.3, 0.2], 0.125))
+    assert "Experts Load of the experts" in page.text and "each of 3 experts" in page.text and "An even share is 0.333" in page.text
+    assert plotted(page, "Load of the experts") == {"expert 1": [0.5] * 20, "expert 2": [0.3] * 20, "expert 3": [0.2] * 20}
+    assert list(plotted(page, "Dropped tokens").values()) == [[0.125] * 20]
+
+
+def test_of_many_experts_the_extremes_are_shown(make_run):
+    page = page_of(with_experts(make_run(steps=3), [0.3, 0.01, *[0.0575] * 12]))
+    assert plotted(page, "Load of the experts") == {"busiest": [0.3] * 3, "median": [0.0575] * 3, "idlest": [0.01] * 3}
+
+
+def test_runs_without_experts_have_no_such_section(make_run):
+    """Nor do dense runs beside a mixture get a plot; loads that are no numbers are left out."""
+    dense, mixture = make_run(steps=20), with_experts(make_run("mixture", steps=20), [0.9, 0.1])
+    for words in ("Load of the experts", "Dropped tokens", "Experts"):
+        assert words not in page_of(dense).text
+    both = page_of(dense, mixture)
+    assert "Load of the experts, mixture" in both.text and "Load of the experts, demo" not in both.text
+    assert "Experts" not in page_of(with_experts(make_run("odd", steps=3), [None, "x"])).text
+
+
 def test_references_on_other_bytes_are_kept_apart(make_run):
     runs = [make_run("demo", steps=40), make_run("other", steps=40)]
     other = json.loads((runs[1] / "result.json").read_text())

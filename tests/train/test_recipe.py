@@ -118,6 +118,11 @@ def test_what_is_no_recipe_is_refused_by_name(values, message):
         (lambda: TrainConfig(steps=-1), "train.steps is -1, but must be at least 1."),
         (lambda: TrainConfig(batch=0), "train.batch is 0"),
         (lambda: TrainConfig(batch=12, microbatch=5), "train.microbatch is 5, which does not divide train.batch 12.\n  Try microbatch 4."),
+        (lambda: TrainConfig(balance_loss=-1), "train.balance_loss is -1, but must be 0 or more."),
+        (
+            lambda: Recipe(train=TrainConfig(router_z_loss=1e-3)),
+            "train.router_z_loss is 0.001, but model.experts is 0: there is no router.",
+        ),
         (lambda: OptimizerConfig(learning_rate=-1), "optimizer.learning_rate is -1"),
         (lambda: OptimizerConfig(learning_rate=float("nan")), "optimizer.learning_rate is nan"),
         (lambda: OptimizerConfig(beta2=1.5), "optimizer.beta2 is 1.5, but must lie between 0 and 1."),

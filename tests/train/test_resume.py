@@ -91,6 +91,22 @@ def test_killed_in_bf16_with_growing_batches(data, tmp_path):
     assert batches == sorted(batches) and set(batches) == {4, 8}
 
 
+def test_a_killed_mixture_of_experts(data, tmp_path):
+    """Capacity, microbatches and both router losses; its lines say what the routers did, those of held-out loss do not."""
+    mixture = dict(experts=4, expert_capacity=1.1, gated=True, mlp=24)
+    recipe = tiny_recipe(data, model=mixture, microbatch=4, balance_loss=1e-2, router_z_loss=1e-3)
+    assert train(recipe, tmp_path / "whole").result["finished"]
+    assert start(recipe, tmp_path / "killed", signal.SIGKILL, 7).returncode == -signal.SIGKILL
+    assert train(recipe, tmp_path / "killed").result["finished"]
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
+    for line in map(json.loads, metrics(tmp_path / "whole").splitlines()):
+        assert ("loss" in line) == ("load" in line) == ("balance" in line) == ("router_z" in line)
+        if "load" in line:
+            assert len(line["load"]) == 4 and sum(line["load"]) == pytest.approx(1, abs=1e-5)
+            assert line["balance"] > 0.9 and 0 <= line["dropped"] < 1
+    assert any(line.get("dropped") for line in map(json.loads, metrics(tmp_path / "whole").splitlines()))
+
+
 @pytest.mark.parametrize("damage", ["truncated", "garbled", "missing"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(whole, data, tmp_path, damage):
     """The run goes on from step 8, and ends where it did."""

@@ -1,5 +1,6 @@
 """One update: accumulation, AdamW against NumPy, what decays, what is donated."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,12 +11,13 @@ import pytest
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import map_params, model_params
+from tenfold.model.transformer import forward, logits
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.train.optimizer import adamw
 from tenfold.train.recipe import OptimizerConfig
 from tenfold.train.state import State, init_state, state_shardings
-from tenfold.train.step import DeviceBatch, jit_train_step, train_step
+from tenfold.train.step import DeviceBatch, RouterLosses, jit_train_step, train_step
 
 CONFIG = ModelConfig(vocab=67, context=8, layers=2, embed=16, heads=2, dtype="float32")
 
@@ -30,9 +32,9 @@ def batch(microbatches: int, masked=True) -> DeviceBatch:
     return DeviceBatch(*cut[:3], cut[3] if masked else None)
 
 
-def noisy() -> dict:
+def noisy(config=CONFIG) -> dict:
     random = np.random.default_rng(1)
-    return map_params(lambda p: jnp.asarray(random.normal(0, 0.2, p.shape), jnp.float32), model_params(CONFIG))
+    return map_params(lambda p: jnp.asarray(random.normal(0, 0.2, p.shape), jnp.float32), model_params(config))
 
 
 @pytest.mark.parametrize("microbatches", [2, 8])
@@ -47,6 +49,62 @@ def test_accumulating_gradients_is_one_big_batch(microbatches):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-6), one[0].params, many[0].params)
     moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one[0].params, params)
     assert min(jax.tree.leaves({k: v for k, v in moved.items() if k != "blocks"})) > 1e-3
+
+
+MIXTURE = replace(CONFIG, experts=4, gated=True, shared_experts=1)
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_a_mixture_adds_its_router_losses_by_the_tokens_that_count(microbatches):
+    """The gradient is that of mean loss + sum over microbatches of their share of tokens x (weights x layers' means), plainly."""
+    optimizer, cut = optax.sgd(1.0), batch(microbatches)
+    params, share_A = noisy(MIXTURE), cut.weights_ABT.sum((1, 2)) / cut.weights_ABT.sum()
+    assert microbatches == 1 or np.ptp(share_A) > 0.02
+
+    def plain(params):
+        loss, router, routings = 0.0, 0.0, []
+        for a in range(microbatches):
+            x_BTD, _, routing = forward(params, MIXTURE, cut.tokens_ABT[a], cut.segments_ABT[a])
+            nll_BT = optax.softmax_cross_entropy_with_integer_labels(logits(params, MIXTURE, x_BTD), cut.targets_ABT[a])
+            loss += (nll_BT * cut.weights_ABT[a]).sum() / cut.weights_ABT.sum()
+            router += share_A[a] * (0.3 * routing.balance_loss + 0.02 * routing.z_loss) / MIXTURE.layers
+            routings.append(routing)
+        return loss + router, (loss, routings)
+
+    step = jax.jit(partial(train_step, MIXTURE, optimizer, 0.0, router=RouterLosses(0.3, 0.02)))
+    state, metrics = step(State(jnp.int32(0), params, optimizer.init(params)), cut)
+    wanted, (loss, routings) = jax.jit(jax.grad(plain, has_aux=True))(params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=2e-5), jax.tree.map(jnp.subtract, params, state.params), wanted)
+    assert float(metrics.loss) == pytest.approx(float(loss), rel=1e-5)
+    for name in ("balance_loss", "z_loss", "load_E", "dropped"):
+        mean = sum(share * getattr(routing, name) / MIXTURE.layers for share, routing in zip(share_A, routings, strict=True))
+        np.testing.assert_allclose(getattr(metrics.routing, name), mean, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert float(metrics.routing.load_E.sum()) == pytest.approx(1)
+
+
+def test_the_balance_loss_spreads_tokens_over_experts():
+    """A router that sends nearly all to one expert: 60 steps with the loss bring every expert to a fair part, without it they do not."""
+    least = {}
+    for weight in (0.0, 1.0):
+        optimizer, params = optax.adam(1e-2), noisy(replace(MIXTURE, layers=1))
+        for layer in params["blocks"]:
+            layer["moe"]["router"] = 0.1 * layer["moe"]["router"].at[..., 0].add(3.0)
+            layer["mlp_norm"]["bias"] = layer["mlp_norm"]["bias"] + 0.5
+        state, step = (
+            State(jnp.int32(0), params, optimizer.init(params)),
+            jax.jit(partial(train_step, replace(MIXTURE, layers=1), optimizer, 0.0, router=RouterLosses(weight))),
+        )
+        for _ in range(60):
+            state, metrics = step(state, batch(1))
+        least[weight] = float(metrics.routing.load_E.min())
+    assert least[1.0] > 0.15 and least[1.0] > least[0.0] + 0.05
+
+
+def test_a_dense_model_has_no_routing():
+    optimizer, params = optax.sgd(0.5), noisy()
+    assert (
+        jax.eval_shape(partial(train_step, CONFIG, optimizer, 0.0), State(0, params, optimizer.init(params)), batch(2))[1].routing is None
+    )
 
 
 def test_a_batch_of_no_real_tokens_changes_nothing_and_is_finite():

@@ -33,6 +33,7 @@ from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import load_params
 from tenfold.train.device import machine
 from tenfold.train.held_out import HeldOut, measure, token_bytes
+from tenfold.train.noise import Plain
 from tenfold.train.recipe import Recipe
 from tenfold.train.records import write_json
 from tenfold.train.run import begin_run, open_run, read_run
@@ -166,7 +167,7 @@ def _measure(recipe: Recipe, options: Demo, data: Prepared, console: Console) ->
     with console.status("the model ..."):
         place = write_shards(chosen, tokenizer_of(data), options.out / "data" / "measured")
         model = bits_of_model(recipe, options.out, Prepared(data.train, [], [Shards.open(place)], data.tokenizer))
-    bits = {"model": model.bits_per_byte, **{name: found[name] for name in ("order0", "xz", "ngram5")}}
+    bits = {"model": model.bits_per_byte or 0.0, **{name: found[name] for name in ("order0", "xz", "ngram5")}}
     words = {"model": "this model", "order0": "order-0 entropy", "xz": "xz -9", "ngram5": "byte 5-gram with back-off"}
     console.print(f"  bits per byte of {len(chosen)} held-out documents, {found['bytes']:,} bytes (lower is better)")
     for name, value in sorted(bits.items(), key=lambda item: item[1]):
@@ -181,7 +182,9 @@ def bits_of_model(recipe: Recipe, path: Path, data: Prepared) -> HeldOut:
         params, _ = load_params(path, recipe.model, mesh)
         batches = held_out_batches(data, recipe.model.context, recipe.train.batch, stride=recipe.model.context // 2)
         evaluate = jax.jit(partial(evaluate_step, recipe.model))
-        return measure(evaluate, params, batches, token_bytes(tokenizer_of(data), recipe.model.vocab), mesh)
+        return measure(
+            evaluate, params, [Plain(False)(batch) for batch in batches], token_bytes(tokenizer_of(data), recipe.model.vocab), mesh
+        )
 
 
 def tokenizer_of(data: Prepared) -> Tokenizer:

@@ -61,7 +61,7 @@ class Display:
 
 
 def stream_completions(run: str, prompts: tuple[str, ...], settings: GenerateConfig) -> None:
-    """Prints completions of a run's model as they are written: one prompt flows, several are printed one after the other."""
+    """Prints completions of what `load` takes as they are written: one prompt flows, several are printed one after the other."""
     from tenfold.api import load
 
     model = load(run)

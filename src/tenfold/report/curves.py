@@ -11,6 +11,7 @@ from tenfold.report.plots import Figure, Series, smooth
 from tenfold.report.read import RunFiles
 
 REFERENCES = {"order0": "order 0", "xz": "xz -9", "ngram5": "5-gram"}
+EXPERTS_SHOWN = 8  # as many as the page has colours
 X_AXES = {"step": "step", "tokens": "tokens", "seconds": "seconds of training"}
 
 
@@ -87,6 +88,30 @@ def throughput(runs: list[RunFiles]) -> Figure:
 def mfu(runs: list[RunFiles]) -> Figure:
     caption = "Share of the device's peak arithmetic that went into the model."
     return _of_timing(runs, "mfu", "Model FLOPs utilisation", from_zero=True, percent=True, caption=caption)
+
+
+def expert_load(run: RunFiles) -> Figure:
+    """Each expert's share of the tokens in a mixture; of more than EXPERTS_SHOWN, the busiest, the middle and the idlest of each step."""
+    rows = [row for row in run.metrics if _is_shares(row.get("load"))]
+    count = min((len(row["load"]) for row in rows), default=0)
+    steps, load_NE = column(rows, "step"), np.array([row["load"][:count] for row in rows], float)
+    if not count:
+        return Figure("Load of the experts", "step", [])
+    shown = [(f"expert {e + 1}", load_NE[:, e]) for e in range(count)]
+    if count > EXPERTS_SHOWN:
+        shown = [("busiest", load_NE.max(1)), ("median", np.median(load_NE, 1)), ("idlest", load_NE.min(1))]
+    series = [Series(name, steps, smooth(y), colour=i) for i, (name, y) in enumerate(shown)]
+    caption = f"Share of the tokens sent to each of {count} experts, mean over layers. An even share is {1 / count:.3g}."
+    return Figure("Load of the experts", "step", series, from_zero=True, percent=True, caption=caption)
+
+
+def dropped(runs: list[RunFiles]) -> Figure:
+    caption = "Share of the choices of an expert that found it full."
+    return _of_metrics(runs, "dropped", "Dropped tokens", calm=True, from_zero=True, percent=True, caption=caption)
+
+
+def _is_shares(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(type(v) in (int, float) and np.isfinite(v) for v in value)
 
 
 def _of_metrics(runs: list[RunFiles], key: str, title: str, calm: bool = False, **options: Any) -> Figure:

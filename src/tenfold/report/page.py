@@ -57,6 +57,7 @@ def render(runs: list[RunFiles]) -> str:
         bars=tables.bars(runs),
         pace=[figure for figure in (_drawn(curves.throughput(runs)), _drawn(curves.mfu(runs))) if figure],
         course=[figure for figure in (_drawn(curves.learning_rate(runs)), _drawn(curves.gradient_norm(runs))) if figure],
+        experts=_experts(runs),
         samples=[
             {"run": run.name, "colour": i, **tables.samples(run, 3 if len(runs) > 1 else tables.SAMPLE_STEPS)}
             for i, run in enumerate(runs)
@@ -82,6 +83,17 @@ def _loss_by_axis(runs: list[RunFiles]) -> list[dict[str, Any]]:
         if box:
             drawn.append({"axis": axis, "button": label, "box": box})
     return drawn
+
+
+def _experts(runs: list[RunFiles]) -> list[dict[str, Any]]:
+    """Of mixtures of experts alone: each run's load, and what was dropped."""
+    boxes = []
+    for run in runs:
+        box = _drawn(curves.expert_load(run))
+        if box:
+            boxes.append({**box, "title": f"{box['title']}, {run.name}"} if len(runs) > 1 else box)
+    drops = _drawn(curves.dropped(runs)) if boxes else None
+    return [*boxes, drops] if drops else boxes
 
 
 def _drawn(figure: Figure) -> dict[str, Any] | None:

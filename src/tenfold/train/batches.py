@@ -3,7 +3,9 @@
 Every process reads only the rows that its own devices hold.
 """
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +15,7 @@ from tenfold.errors import UserError
 from tenfold.sharding.axes import RULES, spec
 from tenfold.tokens.loader import Batch, Loader
 from tenfold.train.batch_schedule import BatchSchedule
+from tenfold.train.noise import Noise, Plain, Rows
 from tenfold.train.recipe import Recipe
 from tenfold.train.step import DeviceBatch
 
@@ -20,9 +23,9 @@ from tenfold.train.step import DeviceBatch
 class Batches:
     """The batches of a run. `batches(step)` is that of the step numbered `step` from 0."""
 
-    def __init__(self, recipe: Recipe, schedule: BatchSchedule, loader: Loader, mesh: Mesh):
+    def __init__(self, recipe: Recipe, schedule: BatchSchedule, loader: Loader, mesh: Mesh, noise: Noise | None = None):
         self.schedule, self.loader, self._mesh = schedule, loader, mesh
-        self._microbatch, self._mask = recipe.train.microbatch, recipe.data.mask_documents
+        self._microbatch, self._noise = recipe.train.microbatch, noise or Plain(recipe.data.mask_documents)
         check_batch(recipe, schedule, mesh)
 
     def __call__(self, step: int) -> DeviceBatch:
@@ -30,39 +33,46 @@ class Batches:
         size = self._microbatch or rows
 
         @cache
-        def read(number: int, start: int, stop: int) -> Batch:
-            return self.loader.rows(first + number * size + start, stop - start)
+        def read(number: int, start: int, stop: int) -> Rows:
+            row = first + number * size + start
+            return self._noise(self.loader.rows(row, stop - start), range(row, row + stop - start))
 
-        return place(read, rows // size, size, self.loader.context, self._mesh, self._mask)
+        return place(read, rows // size, size, self._mesh)
 
     def on_host(self, step: int) -> Batch:
         """All rows of a step's batch as they come from the loader."""
         return self.loader.rows(self.schedule.rows_before(step), self.schedule.batch_rows(step))
 
 
-def place(read, microbatches: int, size: int, context: int, mesh: Mesh, mask: bool) -> DeviceBatch:
+def place(read: Callable[[int, int, int], Rows], microbatches: int, size: int, mesh: Mesh) -> DeviceBatch:
     """A DeviceBatch of `read(microbatch, start, stop)`'s rows; each process calls it for the rows of its own devices only."""
     where = NamedSharding(mesh, spec((None, "batch", None)))
-    shape = (microbatches, size, context)
 
-    def array(field: str) -> jax.Array:
-        def part(index):
-            numbers, rows, _ = (s.indices(n) for s, n in zip(index, shape, strict=True))
-            return np.stack([getattr(read(n, rows[0], rows[1]), field) for n in range(numbers[0], numbers[1])])
+    def part(index) -> list[Rows]:
+        numbers, rows, _ = (s.indices(n) for s, n in zip(index, (microbatches, size, 1), strict=True))
+        return [read(n, rows[0], rows[1]) for n in range(numbers[0], numbers[1])]
 
-        return jax.make_array_from_callback(shape, where, part)
+    def placed(field: int, width: int) -> jax.Array:
+        shape = (microbatches, size, width)
+        return jax.make_array_from_callback(shape, where, lambda index: np.stack([np.asarray(rows[field]) for rows in part(index)]))
 
-    return DeviceBatch(array("tokens_BT"), array("targets_BT"), array("weights_BT"), array("segments_BT") if mask else None)
+    ours = next(iter(where.addressable_devices_indices_map((microbatches, size, 1)).values()))
+    arrays: list[Any] = [None if array is None else placed(field, array.shape[1]) for field, array in enumerate(part(ours)[0])]
+    return DeviceBatch(*arrays)
+
+
+def place_rows(rows: Rows, mesh: Mesh) -> DeviceBatch:
+    """Whole host rows as one microbatch."""
+
+    def read(_, start, stop):
+        return jax.tree.map(lambda array: array[start:stop], rows)
+
+    return place(read, 1, len(rows.tokens_BT), mesh)
 
 
 def place_batch(batch: Batch, mesh: Mesh, mask: bool) -> DeviceBatch:
-    """A whole host batch as one microbatch."""
-
-    def read(_, start, stop):
-        return Batch(*(a[start:stop] for a in batch))
-
-    size, context = batch.tokens_BT.shape
-    return place(read, 1, size, context, mesh, mask)
+    """A whole host batch for next-token prediction as one microbatch."""
+    return place_rows(Plain(mask)(batch), mesh)
 
 
 def check_batch(recipe: Recipe, schedule: BatchSchedule, mesh: Mesh) -> None:

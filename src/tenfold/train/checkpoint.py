@@ -12,7 +12,8 @@ import orbax.checkpoint as ocp
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
-from tenfold.train.state import State, abstract_params
+from tenfold.train.recipe import LoraConfig
+from tenfold.train.state import NO_LORA, State, abstract_params
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Checkpoints:
         return None
 
 
-def load_params(run: Path, config: ModelConfig, mesh) -> tuple[Params, int]:
-    """A run's newest weights on `mesh`, f32, and the step they are of."""
+def load_params(run: Path, config: ModelConfig, mesh, lora: LoraConfig = NO_LORA) -> tuple[Params, int]:
+    """A run's newest weights (with `lora`: adapters) on `mesh`, f32, and the step they are of."""
     with Checkpoints(run / "checkpoints") as checkpoints:
-        return checkpoints.restore_params(abstract_params(config, mesh))
+        return checkpoints.restore_params(abstract_params(config, mesh, lora))

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.tokens.loader import Batch
 from tenfold.tokens.tokenizer import Tokenizer
-from tenfold.train.batches import place_batch
+from tenfold.train.batches import place_rows
+from tenfold.train.noise import Rows
 
 
 class HeldOut(NamedTuple):
@@ -15,8 +15,9 @@ class HeldOut(NamedTuple):
 
     loss: float
     """Mean negative log-likelihood in nats per token."""
-    bits_per_byte: float
-    """The same in bits per byte of text: comparable between tokenizers. Ends of documents cost bits and have no bytes."""
+    bits_per_byte: float | None
+    """The same in bits per byte of text: comparable between tokenizers. Ends of documents cost bits and have no bytes.
+    None where the objective does not predict a whole text: a part of it, given the rest, costs no bits that add up."""
     tokens: int
     bytes: int
 
@@ -28,12 +29,16 @@ def token_bytes(tokenizer: Tokenizer, vocab: int) -> np.ndarray:
     return lengths
 
 
-def measure(evaluate, params, batches: list[Batch], lengths: np.ndarray, mesh, mask: bool = False) -> HeldOut:
-    """Sums `evaluate(params, DeviceBatch)` over the batches, in order and in f64, so that the figure repeats to the last bit."""
+def measure(evaluate, params, batches: list[Rows], lengths: np.ndarray | None, mesh) -> HeldOut:
+    """Sums `evaluate(params, DeviceBatch)` over the batches, in order and in f64, so that the figure repeats to the last bit.
+
+    `lengths` None: no bits per byte.
+    """
     nll = weight = 0.0
     size = 0
-    for batch in batches:
-        sums = evaluate(params, place_batch(batch, mesh, mask))
+    for rows in batches:
+        sums = evaluate(params, place_rows(rows, mesh))
         nll, weight = nll + float(sums.nll), weight + float(sums.weight)
-        size += int((lengths[batch.targets_BT] * (batch.weights_BT > 0)).sum())
-    return HeldOut(nll / max(weight, 1), nll / math.log(2) / max(size, 1), int(weight), size)
+        size += 0 if lengths is None else int((lengths[rows.targets_BT] * (rows.weights_BT > 0)).sum())
+    bits = None if lengths is None else nll / math.log(2) / max(size, 1)
+    return HeldOut(nll / max(weight, 1), bits, int(weight), size)

@@ -9,10 +9,12 @@ import numpy as np
 
 from tenfold.errors import UserError
 from tenfold.model.flops import train_flops_per_token
+from tenfold.model.moe import Routing
 from tenfold.train.batches import Batches
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.device import peak_flops
 from tenfold.train.held_out import HeldOut
+from tenfold.train.noise import decoded
 from tenfold.train.recipe import Recipe
 from tenfold.train.records import Records
 from tenfold.train.schedule import learning_rate
@@ -35,7 +37,7 @@ class Meter:
         self.recipe, self.batches, self.schedule = recipe, batches, batches.schedule
         self.records, self.checkpoints, self.watch = records, checkpoints, watch
         self.rate = learning_rate(recipe.optimizer, self.schedule, recipe.train.steps)
-        self.flops, (self.peak, _) = train_flops_per_token(recipe.model), peak_flops(jax.devices())
+        self.flops, (self.peak, _) = train_flops_per_token(recipe.model, decoded(recipe)), peak_flops(jax.devices())
         self.waiting: tuple[int, Metrics] | None = None
         self.spent = spent
         """Seconds of steps so far, in all sittings."""
@@ -59,19 +61,19 @@ class Meter:
             self.mark, self.marked_tokens = time.perf_counter(), self.schedule.tokens_before(step + 1)
         done, train = step + 1, self.recipe.train
         if done % train.log_every == 0 or done == train.steps or step == 0:
-            self._write(step, loss, grad_norm)
+            self._write(step, loss, grad_norm, metrics.routing)
 
     def pause(self) -> "_Pause":
         """A context in which the device does something else than steps: the clock stands."""
         return _Pause(self)
 
-    def _write(self, step: int, loss: float, grad_norm: float) -> None:
+    def _write(self, step: int, loss: float, grad_norm: float, routing: Routing | None) -> None:
         done, now, tokens = step + 1, time.perf_counter(), self.schedule.tokens_before(step + 1)
         new_tokens, seconds = tokens - (self.marked_tokens or 0), now - self.mark
         self.spent, self.mark, self.marked_tokens = self.spent + seconds, now, tokens
         if self.records:
             values = dict(tokens=tokens, loss=loss, grad_norm=grad_norm, lr=float(self.rate(jnp.int32(step))))
-            self.records.write("metrics.jsonl", done, **values, batch=self.schedule.batch_rows(step))
+            self.records.write("metrics.jsonl", done, **values, batch=self.schedule.batch_rows(step), **routing_values(routing))
         if not new_tokens:
             self.watch.step(done, loss, None, None)
             return
@@ -92,6 +94,14 @@ class Meter:
             f"  Its batch holds {len(names)} documents: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}\n"
             f"  {from_good} See the text with --show-batch {step + 1}; a lower optimizer.learning_rate is the usual mend."
         )
+
+
+def routing_values(routing: Routing | None) -> dict:
+    """What metrics.jsonl says of a mixture of experts; `load` is each expert's share of the pairs of a token and an expert."""
+    if routing is None:
+        return {}
+    numbers = dict(balance=float(routing.balance_loss), router_z=float(routing.z_loss), dropped=float(routing.dropped))
+    return numbers | {"load": [round(float(share), 6) for share in np.asarray(routing.load_E)]}
 
 
 class _Pause:

@@ -8,6 +8,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -15,6 +16,8 @@ from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.config import DataConfig
+
+LORA_TARGETS = ("query", "key", "value", "out", "up", "gate", "down")
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,46 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters (Hu et al. 2021): the model stays as it is, and to each target W the product (alpha / rank) A B is added."""
+
+    rank: int = 0
+    """r, the width between A and B. 0: no adapters, the model's own weights are trained."""
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ("query", "value")
+    """Weights that get adapters, in every layer: of query, key, value, out, up, gate, down."""
+
+    def __post_init__(self):
+        if self.rank < 0:
+            raise UserError(f"lora.rank is {self.rank}, but must be at least 1, or 0 for no adapters; the paper used 1 to 64.")
+        if not self.alpha > 0:
+            raise UserError(f"lora.alpha is {self.alpha}, but must be above 0; twice lora.rank is usual.")
+        unknown = [name for name in self.targets if name not in LORA_TARGETS]
+        if unknown or not self.targets or len(set(self.targets)) < len(self.targets):
+            raise UserError(f"lora.targets is {' '.join(self.targets) or 'empty'}.\n  Name some of {', '.join(LORA_TARGETS)}, each once.")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How long, how much at once, and what is written on the way."""
 
     steps: int = 1000
     batch: int = 32
     """Rows (of `model.context` tokens) in a step."""
+    objective: Literal["causal", "masked", "span"] = "causal"
+    """What is learned: the next token (GPT), masked tokens (BERT), or dropped spans (T5)."""
     microbatch: int = 0
     """Rows in the device's memory at once; gradients are added up over the batch. 0 means the whole batch."""
     seed: int = 0
     """Of the first weights and of samples; `data.seed` is that of the order of the data."""
+    frozen: tuple[str, ...] = ()
+    """Weights that stay as they are, by the start of their names: embedding, position, blocks.0, blocks.1.mlp, ..."""
     z_loss: float = 0.0
     """Weight of log(Z)^2, which keeps logits from drifting; PaLM used 1e-4, GPT-3 none."""
+    balance_loss: float = 0.0
+    """Weight of the experts' load-balancing loss; Switch used 1e-2."""
+    router_z_loss: float = 0.0
+    """Weight of log(Z)^2 of the routers' logits; ST-MoE used 1e-3."""
     log_every: int = 10
     evaluate_every: int = 0
     """Steps between measurements of held-out loss; 0 means a tenth of the run."""
@@ -86,7 +117,7 @@ class TrainConfig:
         for name in ("steps", "batch", "log_every", "keep", "evaluate_rows", "sample_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name} is {getattr(self, name)}, but must be at least 1.")
-        for name in ("microbatch", "evaluate_every", "checkpoint_every", "sample_every", "z_loss", "seed"):
+        for name in ("microbatch", "evaluate_every", "checkpoint_every", "sample_every", "z_loss", "balance_loss", "router_z_loss", "seed"):
             if getattr(self, name) < 0:
                 raise UserError(f"train.{name} is {getattr(self, name)}, but must be 0 or more.")
         if self.microbatch and self.batch % self.microbatch:
@@ -113,10 +144,28 @@ class Recipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    start: str | None = None
+    """What the weights start from: a run, a Hugging Face directory or a .gguf, whose shape and tokenizer the model then has. None: from
+    nothing."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
 
     def __post_init__(self):
+        _check_objective(self)
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise UserError(f"name is {self.name!r}, but must be a plain folder name, such as my-run.")
+        for name in ("balance_loss", "router_z_loss") if not self.model.experts else ():
+            if getattr(self.train, name):
+                raise UserError(
+                    f"train.{name} is {getattr(self.train, name)}, but model.experts is 0: there is no router."
+                    "\n  Leave it at 0, or say how many experts there are."
+                )
+        if self.lora.rank and self.start is None:
+            raise UserError(f"lora.rank is {self.lora.rank}, but start names no model to adapt.\n  Name one with --from.")
+        if self.lora.rank and self.train.frozen:
+            raise UserError(
+                f"train.frozen names {' '.join(self.train.frozen)}, but with lora.rank {self.lora.rank} all weights of the model stay."
+                "\n  Leave train.frozen out; lora.targets says what is adapted."
+            )
         ramp = self.optimizer.ramp_batch
         if 0 < ramp < self.train.batch and self.train.batch % ramp:
             raise UserError(
@@ -127,6 +176,34 @@ class Recipe:
             raise UserError(
                 f"train.microbatch is {self.train.microbatch}, which does not divide optimizer.ramp_batch {ramp}, the first batch's rows."
             )
+
+
+def _check_objective(recipe: Recipe) -> None:
+    """Refuses objectives that the model is not made for."""
+    objective, model = recipe.train.objective, recipe.model
+    others = "train.objective is one of causal (GPT), masked (BERT) and span (T5)."
+    if objective != "span" and model.encoder_layers:
+        raise UserError(
+            f"train.objective is {objective!r}, but model.encoder_layers is {model.encoder_layers}: an encoder-decoder learns by spans."
+            f"\n  Use span, or model.encoder_layers 0. {others}"
+        )
+    if objective == "span" and not model.encoder_layers:
+        raise UserError(
+            "train.objective is 'span', but model.encoder_layers is 0: spans are written by a decoder from what an encoder read."
+            f"\n  Give model.encoder_layers as many as model.layers, {model.layers}. {others}"
+        )
+    if model.causal != (objective != "masked"):
+        why = "a mask is filled in from both sides" if model.causal else "what sees the next token has nothing to guess"
+        raise UserError(
+            f"train.objective is {objective!r}, but model.causal is {model.causal}: {why}."
+            f"\n  Use model.causal {not model.causal}, or another objective. {others}"
+        )
+    if objective == "span" and recipe.data.mask_documents:
+        raise UserError("data.mask_documents is True, which train.objective 'span' does not know.\n  Leave it False, as T5 did.")
+    if objective == "span" and model.experts:
+        raise UserError(f"model.experts is {model.experts}, but train.objective 'span' balances none.\n  Use model.experts 0.")
+    if objective == "span" and model.context < 4:
+        raise UserError(f"model.context is {model.context}, but train.objective 'span' needs at least 4.")
 
 
 def to_dict(value):

@@ -8,7 +8,13 @@ from tenfold.errors import UserError
 from tenfold.train.recipe import Recipe, differences, load_recipe, save_recipe
 from tenfold.train.records import write_json
 
-PREPARED = ("data", "tokenizer", "documents.json", "data.json")  # what preparing data leaves, which may come before the recipe
+PREPARED = (
+    "data",
+    "tokenizer",
+    "documents.json",
+    "data.json",
+    "start.json",
+)  # what preparing data leaves, which may come before the recipe
 MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.wandb", "train.microbatch", "notes")
 
 
@@ -51,9 +57,12 @@ def open_run(path: Path, recipe: Recipe) -> Run:
     return Run(path, recipe)
 
 
-def begin_run(run: Run, fingerprint: str) -> None:
-    """Writes the recipe once all of it has been checked, so that a refused one is not in its mend's way; refuses changed data."""
+def begin_run(run: Run, fingerprint: str, start: str | None = None) -> None:
+    """Writes the recipe once all of it has been checked, so that a refused one is not in its mend's way; refuses changed data, and a
+    changed start, whose fingerprint is `start`."""
     check_same_data(run, fingerprint)
+    if start is not None:
+        check_same_start(run, start)
     save_recipe(run.recipe, run.path / "recipe.yaml")
 
 
@@ -71,12 +80,27 @@ def check_same_data(run: Run, fingerprint: str) -> None:
         )
 
 
+def check_same_start(run: Run, fingerprint: str) -> None:
+    """Refuses another model under the run than it began from; notes it where the run begins."""
+    file = run.path / "start.json"
+    if not file.exists():
+        write_json(file, {"fingerprint": fingerprint})
+        return
+    before = json.loads(file.read_text())["fingerprint"]
+    if before != fingerprint:
+        raise UserError(
+            f"{run.path} was begun from another model: {run.recipe.start} had the fingerprint {before}, and now has {fingerprint}.\n"
+            "  Put back the files it had, or begin anew with --out."
+        )
+
+
 def read_run(path: Path) -> Run:
     """A run that exists."""
     file = path / "recipe.yaml"
     if not file.exists():
         raise UserError(
             f"{path} is not a run: it holds no recipe.yaml.\n"
-            "  Name a directory that `tenfold train` or `tenfold demo` wrote, such as runs/demo."
+            "  Name a directory that `tenfold train` or `tenfold demo` wrote, such as runs/demo.\n"
+            "  A model of another program is a directory with a config.json (Hugging Face), or a file whose name ends in .gguf."
         )
     return Run(path, load_recipe(file))

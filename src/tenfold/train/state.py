@@ -9,64 +9,84 @@ import optax
 from jax.sharding import Mesh
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.params import Params, init_params, map_params, model_params
+from tenfold.model.params import Params, init_tree, map_params
 from tenfold.sharding.axes import check_divides, sharding
+from tenfold.train.lora import trained_params
+from tenfold.train.recipe import LoraConfig
+
+NO_LORA = LoraConfig()
 
 
 @jax.tree_util.register_dataclass
 @dataclass
 class State:
-    """`step` counts the updates made, so it is also the number (from 0) of the next one."""
+    """`step` counts the updates made, so it is also the number (from 0) of the next one. `params` is what is trained: the weights, or the
+    adapters of a model that stays as it is."""
 
     step: jax.Array
     params: Params
     opt_state: optax.OptState
 
 
-def param_shardings(config: ModelConfig, mesh: Mesh) -> Any:
-    """Where every weight lies on the mesh; refuses a mesh that does not divide one."""
-    shapes = jax.tree_util.tree_flatten_with_path(map_params(lambda p: p, model_params(config)))[0]
+def param_shardings(config: ModelConfig, mesh: Mesh, lora: LoraConfig = NO_LORA) -> Any:
+    """Where everything that is trained lies on the mesh; refuses a mesh that does not divide it."""
+    declared = trained_params(config, lora)
+    shapes = jax.tree_util.tree_flatten_with_path(map_params(lambda p: p, declared))[0]
     for path, p in shapes:
         name = "model." + ".".join(str(getattr(k, "key", getattr(k, "idx", k))) for k in path)
         check_divides(name, p.shape, p.axes, mesh)
-    return map_params(lambda p: sharding(mesh, p.axes), model_params(config))
+    return map_params(lambda p: sharding(mesh, p.axes), declared)
 
 
-def state_shardings(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> Any:
+def state_shardings(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, lora: LoraConfig = NO_LORA) -> Any:
     """A State of shardings: the optimiser's moments lie with their weights, counters on every device."""
     whole = sharding(mesh, ())
-    params = param_shardings(config, mesh)
-    shapes = jax.eval_shape(lambda: optimizer.init(_shapes(config)))
-    opt_state = optax.tree_utils.tree_map_params(optimizer, lambda _, s: s, shapes, params, transform_non_params=lambda _: whole)
+    params = param_shardings(config, mesh, lora)
+    shapes = jax.eval_shape(lambda: optimizer.init(_shapes(config, lora)))
+    opt_state = optax.tree_utils.tree_map_params(
+        optimizer,
+        lambda moment, s: moment if isinstance(moment, optax.MaskedNode) else s,  # frozen weights have none
+        shapes,
+        params,
+        transform_non_params=lambda _: whole,
+        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+    )
     return State(step=whole, params=params, opt_state=opt_state)  # type: ignore[arg-type]
 
 
-def init_state(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int) -> State:
+def init_state(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int, lora: LoraConfig = NO_LORA) -> State:
     """A new State, each device making its own part."""
 
     def start(key):
-        params = init_params(key, config)
+        params = init_tree(key, config, trained_params(config, lora))
         return State(jnp.int32(0), params, optimizer.init(params))
 
-    return jax.jit(start, out_shardings=state_shardings(config, optimizer, mesh))(jax.random.key(seed))
+    return jax.jit(start, out_shardings=state_shardings(config, optimizer, mesh, lora))(jax.random.key(seed))
 
 
-def abstract_state(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
+def state_of(params: Params, config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
+    """A State at step 0 of weights that exist, which it takes over."""
+    shardings = state_shardings(config, optimizer, mesh)
+    opt_state = jax.jit(optimizer.init, out_shardings=shardings.opt_state)(params)
+    return State(jax.device_put(jnp.int32(0), shardings.step), params, opt_state)
+
+
+def abstract_state(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, lora: LoraConfig = NO_LORA) -> State:
     """Shapes and shardings of a State, for restoring one or compiling for one."""
-    shapes = jax.eval_shape(lambda: State(jnp.int32(0), _shapes(config), optimizer.init(_shapes(config))))
+    shapes = jax.eval_shape(lambda: State(jnp.int32(0), _shapes(config, lora), optimizer.init(_shapes(config, lora))))
     return jax.tree.map(
-        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, state_shardings(config, optimizer, mesh)
+        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, state_shardings(config, optimizer, mesh, lora)
     )
 
 
-def abstract_params(config: ModelConfig, mesh: Mesh) -> Params:
-    """Shapes and shardings of the weights alone."""
+def abstract_params(config: ModelConfig, mesh: Mesh, lora: LoraConfig = NO_LORA) -> Params:
+    """Shapes and shardings of what is trained, without the optimiser's state."""
     return jax.tree.map(
         lambda p, where: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=where),
-        jax.eval_shape(lambda: _shapes(config)),
-        param_shardings(config, mesh),
+        jax.eval_shape(lambda: _shapes(config, lora)),
+        param_shardings(config, mesh, lora),
     )
 
 
-def _shapes(config: ModelConfig):
-    return map_params(lambda p: jnp.zeros(p.shape, jnp.float32), model_params(config))
+def _shapes(config: ModelConfig, lora: LoraConfig):
+    return map_params(lambda p: jnp.zeros(p.shape, jnp.float32), trained_params(config, lora))

@@ -22,9 +22,11 @@ from tenfold.train.device import machine
 from tenfold.train.held_out import HeldOut
 from tenfold.train.loop import Session, fit
 from tenfold.train.meter import Watch
+from tenfold.train.noise import HELD_OUT, noise_of, reserved, row_tokens
 from tenfold.train.recipe import Recipe
 from tenfold.train.records import seconds_so_far, write_json
 from tenfold.train.run import Run, begin_run, open_run
+from tenfold.train.start import bring_tokenizer, fitted, open_start
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +55,17 @@ def train(recipe: Recipe, out: Path | str | None = None, watch: Watch | None = N
     Raises UserError for anything in the recipe, the data or the machine that cannot work, before compiling.
     """
     path = Path(out) if out else Path("runs") / recipe.name
+    start = open_start(recipe) if recipe.start is not None else None
+    recipe = fitted(recipe, start, path) if start else recipe
     run = first_then_rest(lambda: open_run(path, recipe))
-    data = first_then_rest(lambda: prepare(recipe.data, path, recipe.model.vocab, progress))
+    first_then_rest(lambda: bring_tokenizer(start, path))
+    data = first_then_rest(lambda: prepare(recipe.data, path, recipe.model.vocab, progress, reserved(recipe)))
     keep_freed_memory()
     mesh = make_mesh(recipe.mesh)
     session = make_session(recipe, path, data, mesh, watch or Quiet())
     if not session.held_out and jax.process_index() == 0:
         log.warning("%s: no document is held out, so no held-out loss is measured: name some in data.held_out", path)
-    first_then_rest(lambda: begin_run(run, data.fingerprint))
+    first_then_rest(lambda: begin_run(run, data.fingerprint, start.fingerprint() if start else None))
     state, finished = fit(session)
     if jax.process_index() == 0:
         write_json(path / "result.json", result(session, int(state.step), finished))
@@ -71,11 +76,12 @@ def train(recipe: Recipe, out: Path | str | None = None, watch: Watch | None = N
 def make_session(recipe: Recipe, path: Path, data: Prepared, mesh, watch: Watch) -> Session:
     """Loader, batches and held-out rows of a recipe, with the mesh: all that `fit` runs on."""
     check_prompts(recipe, data)
-    loader = Loader(data.train, data.weights, recipe.model.context, recipe.data.seed)
-    schedule = batch_schedule(recipe)
-    batches = Batches(recipe, schedule, loader, mesh)
-    rows = recipe.train.microbatch or schedule.batch_rows(0)
-    held_out = held_out_batches(data, recipe.model.context, rows, recipe.train.evaluate_rows)
+    loader = Loader(data.train, data.weights, row_tokens(recipe), recipe.data.seed)
+    schedule, noise = batch_schedule(recipe), noise_of(recipe, data)
+    batches = Batches(recipe, schedule, loader, mesh, noise)
+    size = recipe.train.microbatch or schedule.batch_rows(0)
+    plain = held_out_batches(data, row_tokens(recipe), size, recipe.train.evaluate_rows)
+    held_out = [noise(batch, range(i * size, (i + 1) * size), HELD_OUT) for i, batch in enumerate(plain)]
     return Session(recipe, path, mesh, batches, data.tokenizer, held_out, watch)
 
 
@@ -87,7 +93,7 @@ def held_out_batches(data: Prepared, context: int, rows: int, most: int | None =
 
 def check_prompts(recipe: Recipe, data: Prepared) -> None:
     """Refuses prompts that leave no room for a sample, before a run finds out at its first one."""
-    for prompt in recipe.train.prompts if data.tokenizer else ():
+    for prompt in recipe.train.prompts if data.tokenizer and recipe.train.objective == "causal" else ():
         length = len(data.tokenizer.encode(prompt)) if data.tokenizer else 0
         if length >= recipe.model.context:
             raise UserError(
@@ -100,8 +106,13 @@ def show_batch(recipe: Recipe, step: int, out: Path | str | None = None) -> list
     """The rows of a step's batch (steps count from 1, as in metrics.jsonl): each row's documents, and its text."""
     if not 1 <= step <= recipe.train.steps:
         raise UserError(f"--show-batch is {step}, but the run's steps are 1 to {recipe.train.steps}.")
-    data = prepare(recipe.data, Path(out) if out else Path("runs") / recipe.name, recipe.model.vocab)
-    loader, schedule = Loader(data.train, data.weights, recipe.model.context, recipe.data.seed), batch_schedule(recipe)
+    path = Path(out) if out else Path("runs") / recipe.name
+    if recipe.start is not None:
+        start = open_start(recipe)
+        recipe = fitted(recipe, start, path)
+        bring_tokenizer(start, path)
+    data = prepare(recipe.data, path, recipe.model.vocab, reserved=reserved(recipe))
+    loader, schedule = Loader(data.train, data.weights, row_tokens(recipe), recipe.data.seed), batch_schedule(recipe)
     rows = []
     for number in range(schedule.rows_before(step - 1), schedule.rows_before(step)):
         documents = [{"source": d["source"], "id": d["id"], "tokens": [first, last]} for d, first, last in loader.provenance(number)]

@@ -1,0 +1,140 @@
+"""What a run starts from: nothing, another run, or a model of others; and a run's model, which may lie on such a start.
+
+The weights are read in the checkpoint's own layout and then brought to the run's: blocks stacked its way, learned positions cut.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from tenfold.convert.start import content_fingerprint, model_files, open_model
+from tenfold.errors import UserError
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import Params, restack
+from tenfold.tokens.shards import is_shards
+from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.train.checkpoint import Checkpoints, load_params
+from tenfold.train.lora import merge
+from tenfold.train.recipe import Recipe
+from tenfold.train.run import Run, check_same_start, read_run
+from tenfold.train.state import State, init_state, param_shardings, state_of
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained model, opened and not yet read."""
+
+    path: Path
+    config: ModelConfig
+    params: Callable[[Mesh], Params]
+    tokenizer: Callable[[], Tokenizer | None]
+    tokenizer_path: Path | None
+    """Where its tokenizer lies as one; None where it lies inside the model's file, or there is none."""
+    fingerprint: Callable[[], str]
+
+
+def open_start(recipe: Recipe) -> Start:
+    """What `recipe.start` names. Raises UserError where that is no model."""
+    if not recipe.start:
+        raise UserError(f"the recipe {recipe.name} starts from a trained model, and start names none.\n  Name one with --from.")
+    path = Path(recipe.start).expanduser()
+    if (path / "recipe.yaml").exists():
+        return _open_run(path)
+    opened = open_model(path, recipe.model.dtype)
+    tokenizer_path = path if (path / "tokenizer.json").exists() else None
+    return Start(path, opened.config, opened.params, opened.tokenizer, tokenizer_path, lambda: content_fingerprint(model_files(path)))
+
+
+def _open_run(path: Path) -> Start:
+    run, directory = read_run(path), path / "tokenizer"
+    own = directory if directory.exists() else None
+    return Start(
+        path,
+        run.recipe.model,
+        lambda mesh: load_model(run, mesh)[0],
+        lambda: Tokenizer.load(own) if own else None,
+        own,
+        lambda: _run_fingerprint(path),
+    )
+
+
+def _run_fingerprint(path: Path) -> str:
+    with Checkpoints(path / "checkpoints") as checkpoints:
+        steps = checkpoints.steps()
+    if not steps:
+        raise UserError(f"{path} holds no checkpoint to start from.\n  Train the run first, or name a run that has one.")
+    return content_fingerprint(sorted(file for file in (path / "checkpoints" / str(steps[-1]) / "model").rglob("*") if file.is_file()))
+
+
+def fitted(recipe: Recipe, start: Start, path: Path) -> Recipe:
+    """The recipe with the shape and the tokenizer of what it starts from; dtype, remat, scan and context stay its own.
+
+    `path` is the run's directory, where a tokenizer that lies inside the model's file is put (`bring_tokenizer`). Raises UserError for a
+    context beyond a learned table of positions, and for documents where there is no tokenizer to encode them with.
+    """
+    own, config = recipe.model, start.config
+    if config.positions == "learned" and own.context > config.context:
+        raise UserError(
+            f"model.context is {own.context}, but {start.path} has learned {config.context} positions.\n"
+            f"  Use --model.context {config.context} or less."
+        )
+    model = replace(config, context=own.context, dtype=own.dtype, remat=own.remat, scan=own.scan)
+    tokenizer = recipe.data.tokenizer
+    if tokenizer is None and start.tokenizer_path:
+        tokenizer = str(start.tokenizer_path)
+    elif tokenizer is None and start.tokenizer():
+        tokenizer = str(path / "tokenizer")
+    elif tokenizer is None and (raw := [p for p in recipe.data.paths if not any(is_shards(Path(p) / part) for part in ("", "train"))]):
+        raise UserError(
+            f"{start.path} has no tokenizer to encode {raw[0]} with.\n  Name the model's own with --data.tokenizer, or give shards."
+        )
+    return replace(recipe, model=model, data=replace(recipe.data, tokenizer=tokenizer))
+
+
+def bring_tokenizer(start: Start | None, path: Path) -> None:
+    """Puts a tokenizer that lies inside the model's file into the run's directory, where `prepare` looks for it."""
+    if start and not start.tokenizer_path and not (path / "tokenizer" / "tokenizer.json").exists() and (found := start.tokenizer()):
+        found.save(path / "tokenizer")
+
+
+def start_params(recipe: Recipe, mesh: Mesh) -> Params:
+    """The weights a recipe starts from, f32, laid out as its own model's."""
+    start = open_start(recipe)
+    params = start.params(mesh)
+    if start.config == recipe.model:
+        return params
+    shardings = param_shardings(recipe.model, mesh)
+    return jax.jit(partial(_relaid, config=recipe.model), out_shardings=shardings)(params)
+
+
+def _relaid(params: Params, config: ModelConfig) -> Params:
+    relaid = params | {"blocks": restack(params["blocks"], config.period)}
+    if config.encoder_layers:
+        relaid["encoder"] = params["encoder"] | {"blocks": restack(params["encoder"]["blocks"], config.encoder_period)}
+    if config.positions == "learned":
+        relaid["position"] = params["position"][: config.context]
+    return relaid
+
+
+def first_state(recipe: Recipe, optimizer, mesh: Mesh) -> State:
+    """The State before the first step: new weights or adapters, or the weights of the recipe's start."""
+    if recipe.start and not recipe.lora.rank:
+        return state_of(start_params(recipe, mesh), recipe.model, optimizer, mesh)
+    return init_state(recipe.model, optimizer, mesh, recipe.train.seed, recipe.lora)
+
+
+def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
+    """A run's newest weights on `mesh`, f32, with its adapters merged into what it started from; and the step they are of.
+
+    Raises UserError where that start is no longer what the run began from.
+    """
+    recipe = run.recipe
+    found, step = load_params(run.path, recipe.model, mesh, recipe.lora)
+    if not recipe.lora.rank:
+        return found, step
+    check_same_start(run, open_start(recipe).fingerprint())
+    return jax.jit(partial(merge, lora=recipe.lora))(start_params(recipe, mesh), found), step

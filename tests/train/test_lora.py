@@ -1,0 +1,177 @@
+"""Adapters: nothing changes before they are trained, nothing but they is trained, and runs of them are as whole as any."""
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tenfold
+from tenfold.convert.hugging_face import open_checkpoint
+from tenfold.errors import UserError
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import init_params, restack
+from tenfold.objectives.causal import causal_loss
+from tenfold.sharding.axes import make_mesh
+from tenfold.sharding.config import MeshConfig
+from tenfold.train.checkpoint import load_params
+from tenfold.train.lora import adapter_params, init_adapters, merge, unmerge
+from tenfold.train.recipe import LORA_TARGETS, LoraConfig
+from tenfold.train.run import read_run
+from tenfold.train.train import Quiet, train
+from tiny_checkpoint import tiny_finetune, write_checkpoint, write_text
+
+CONFIG = ModelConfig(
+    vocab=67, context=8, layers=4, embed=16, heads=4, kv_heads=2, gated=True, attention=("dense", "banded:4"), dtype="float32"
+)
+LORA = LoraConfig(rank=3, alpha=6.0, targets=LORA_TARGETS)
+
+
+@pytest.fixture(scope="module")
+def base():
+    return init_params(jax.random.key(0), CONFIG)
+
+
+def noisy(adapters):
+    random = np.random.default_rng(1)
+    return jax.tree.map(lambda w: jnp.asarray(random.normal(0, 0.3, w.shape), jnp.float32), adapters)
+
+
+def loss(params, config=CONFIG):
+    tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
+    return causal_loss(params, config, tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8))).loss
+
+
+def test_new_adapters_change_nothing(base):
+    """To the last bit, though A is not zero."""
+    adapters = init_adapters(jax.random.key(1), CONFIG, LORA)
+    jax.tree.map(np.testing.assert_array_equal, merge(base, adapters, LORA), base)
+    assert all((np.asarray(pair["a"]) != 0).all() for b in adapters["blocks"] for targets in b.values() for pair in targets.values())
+
+
+def test_merging_adds_the_product_of_each_layer(base):
+    """Equation 3, for a weight with one axis going in (query) and one with two (out); what is no target stays."""
+    lora = replace(LORA, targets=("query", "out"))
+    adapters = noisy(init_adapters(jax.random.key(1), CONFIG, lora))
+    merged = merge(base, adapters, lora)
+    for was, pairs, now in zip(base["blocks"], adapters["blocks"], merged["blocks"], strict=True):
+        q, o = pairs["attention"]["query"], pairs["attention"]["out"]
+        added = 2.0 * np.einsum("nir,nrhk->nihk", q["a"], q["b"])
+        np.testing.assert_allclose(now["attention"]["query"] - was["attention"]["query"], added, rtol=0, atol=1e-6)
+        added = 2.0 * np.einsum("nhkr,nro->nhko", o["a"], o["b"])
+        np.testing.assert_allclose(now["attention"]["out"] - was["attention"]["out"], added, rtol=0, atol=1e-6)
+        assert now["attention"]["key"] is not None and (now["attention"]["key"] == was["attention"]["key"]).all()
+
+
+def test_unmerging_undoes_merging(base):
+    adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
+    there = merge(base, adapters, LORA)
+    assert float(loss(there)) != pytest.approx(float(loss(base)), rel=1e-3)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-6), unmerge(there, adapters, LORA), base)
+
+
+def test_only_adapters_have_gradients(base):
+    """The base gets none, and every A and B has one."""
+    adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
+    of_adapters, of_base = jax.grad(lambda adapters, base: loss(merge(base, adapters, LORA)), (0, 1))(adapters, base)
+    assert all((np.asarray(g) != 0).any() for g in jax.tree.leaves(of_adapters))
+    assert not any(np.asarray(g).any() for g in jax.tree.leaves(of_base))
+
+
+def test_scanned_and_unrolled_adapters_start_alike(base):
+    """The same key gives a scanned model the same adapters, and with them the same loss."""
+    scanned = replace(CONFIG, scan=True)
+    two = [init_adapters(jax.random.key(1), config, LORA) for config in (CONFIG, scanned)]
+    jax.tree.map(np.testing.assert_array_equal, restack(two[0]["blocks"], 2), two[1]["blocks"])
+    adapters = noisy(two[0])
+    stacked = merge(base | {"blocks": restack(base["blocks"], 2)}, {"blocks": restack(adapters["blocks"], 2)}, LORA)
+    assert float(loss(stacked, scanned)) == pytest.approx(float(loss(merge(base, adapters, LORA))), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "targets", "message"),
+    [
+        (dict(gated=False), ("gate",), "lora.targets names gate, which the blocks of this model have not"),
+        (dict(experts=4), ("up",), "They have query, key, value, out"),
+        (dict(encoder_layers=2, attention=("dense",)), ("query",), "without an encoder"),
+    ],
+)
+def test_targets_a_model_has_not_are_refused(model, targets, message):
+    with pytest.raises(UserError, match=message):
+        adapter_params(replace(CONFIG, **model), replace(LORA, targets=targets))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A checkpoint, a text, and a run of adapters from the one on the other."""
+    folder = tmp_path_factory.mktemp("lora")
+    write_checkpoint(folder / "checkpoint")
+    recipe = tiny_finetune(folder / "checkpoint", write_text(folder / "text"), lora=LORA, optimizer=dict(learning_rate=3e-2))
+    assert train(recipe, folder / "run").result["finished"]
+    return folder, recipe
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_starts_at_the_base_and_learns(place):
+    """Measured before the first step: a run that trains nothing but a step of no size measures the same."""
+    folder, recipe = place
+    measured = [line["held_out_loss"] for line in lines(folder / "run") if "held_out_loss" in line]
+    whole = replace(recipe, lora=LoraConfig(), train=replace(recipe.train, steps=1))
+    train(whole, folder / "whole")
+    assert lines(folder / "whole")[0] == lines(folder / "run")[0] and lines(folder / "run")[0]["step"] == 0
+    assert [line["loss"] for line in lines(folder / "whole") if "loss" in line] == [lines(folder / "run")[1]["loss"]]
+    assert measured[-1] < measured[0] - 0.3
+
+
+def test_checkpoints_hold_adapters_and_load_puts_them_into_the_base(place):
+    """The weights that are no target are the checkpoint's to the last bit; what was measured last is measured again."""
+    folder, _ = place
+    recipe, mesh = read_run(folder / "run").recipe, make_mesh(MeshConfig(), jax.devices()[:1])
+    adapters, step = load_params(folder / "run", recipe.model, mesh, recipe.lora)
+    base = open_checkpoint(folder / "checkpoint", "float32").params(mesh)
+    assert step == 12 and set(adapters) == {"blocks"}
+    loaded = tenfold.load(folder / "run")
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, jax.jit(partial(merge, lora=recipe.lora))(base, adapters))
+    for name in ("embedding", "final_norm"):
+        jax.tree.map(np.testing.assert_array_equal, loaded.params[name], base[name])
+    assert (loaded.params["blocks"][0]["attention"]["query"] != base["blocks"][0]["attention"]["query"]).any()
+    size = sum(path.stat().st_size for path in (folder / "run" / "checkpoints" / "12").rglob("*"))
+    assert loaded.tokenizer is not None and size < 1_000_000
+
+
+class Stopping(Quiet):
+    """Ends the run as a kill would, once a step's numbers are written."""
+
+    def step(self, step, *figures):
+        if step == 6:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place):
+    folder, recipe = place
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder / "stopped", Stopping())
+    assert train(recipe, folder / "stopped").result["finished"]
+    assert (folder / "stopped" / "metrics.jsonl").read_bytes() == (folder / "run" / "metrics.jsonl").read_bytes()
+
+
+def test_another_base_under_the_adapters_is_refused(place, tmp_path):
+    """By content, for the run that goes on and for the model that is loaded."""
+    folder, recipe = place
+    shutil.copytree(folder / "run", tmp_path / "run")
+    weights = folder / "checkpoint" / "model.safetensors"
+    kept = weights.read_bytes()
+    try:
+        weights.write_bytes(kept[:-4] + b"\0\0\0\1")
+        for use in (lambda: train(recipe, tmp_path / "run"), lambda: tenfold.load(tmp_path / "run")):
+            with pytest.raises(UserError, match="was begun from another model"):
+                use()
+    finally:
+        weights.write_bytes(kept)
