@@ -132,7 +132,7 @@ def test_nothing_is_compiled_again_for_the_same_buckets(tiny, noisy_params):
 
     write(params, config, [[1] * 20, [2] * 30], 40)
     warm = programs()
-    for lengths, count, settings in (((17, 32), 40, {}), ((3, 25), 60, {"temperature": 0.5, "top_p": 0.5}), ((32, 32), 33, {"top_k": 3})):
+    for lengths, count, settings in (((17, 32), 40, {}), ((3, 25), 50, {"temperature": 0.5, "top_p": 0.5}), ((32, 32), 33, {"top_k": 3})):
         write(params, config, [[1] * n for n in lengths], count, **settings)
     assert programs() == warm
     write(params, config, [[1] * 200, [2]], 40)
@@ -153,6 +153,7 @@ def test_buckets_are_few_and_close():
     assert len(sizes) <= 16 and max(sizes) == 2048
     assert all(n <= bucket(n, 2048) <= max(16, 1.5 * n) for n in range(1, 2049))
     assert bucket(100, 100) == 100
+    assert [bucket(n, 2048, least=64, steps=4) for n in (1, 65, 80, 144, 1000)] == [64, 80, 80, 160, 1024]
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_with_the_arithmetic(tiny):

@@ -19,7 +19,7 @@ from tenfold.generate.sampling import position_keys, sample
 from tenfold.model.cache import Cache, empty_cache
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params, restack
-from tenfold.model.transformer import QKV, forward, head, logits
+from tenfold.model.transformer import forward, head, logits
 
 CHUNK = 16
 """Tokens of one device call: few enough to stream smoothly, enough to hide the call's own cost."""
@@ -50,11 +50,6 @@ class Requests:
         settings = rows(temperature, jnp.float32), rows(top_k, jnp.int32), rows(top_p, jnp.float32)
         return cls(key_B, *settings, jnp.int32(vocab), jnp.int32(end_of_text))
 
-    def repeated(self, copies: int) -> "Requests":
-        """Each row `copies` times."""
-        rows = {name: jnp.repeat(value, copies, 0) for name, value in vars(self).items() if name.endswith("_B")}
-        return dataclasses.replace(self, **rows)
-
 
 @jax.tree_util.register_dataclass
 @dataclass
@@ -66,14 +61,13 @@ class DecodeState:
     done_B: jax.Array
 
 
-def bucket(size: int, most: int, least: int = 16) -> int:
-    """The size that is compiled for `size`: the next power of two, or midway between two; at most `most`."""
+def bucket(size: int, most: int, least: int = 16, steps: int = 2) -> int:
+    """The size that is compiled for `size`: a power of two, or one of `steps` - 1 evenly between two; at most `most`."""
     power = least
     while power < size:
         power *= 2
-    if size <= power * 3 // 4 and power > least:
-        power = power * 3 // 4
-    return min(power, most)
+    step = power // 2 // steps if power > least else power
+    return min(-(-size // step) * step, most)
 
 
 def check_room(config: ModelConfig, lengths: Sequence[int], max_tokens: int) -> None:
@@ -93,11 +87,10 @@ def check_room(config: ModelConfig, lengths: Sequence[int], max_tokens: int) -> 
 def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, ModelConfig]:
     """The weights as decoding reads them, and the configuration that goes with them. Done once; doing it again changes nothing.
 
-    Matrices are of the compute type; queries, keys and values are projected by one; the head is a copy of the embedding in the compute
-    type, as a gather from such a table would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would
-    copy each layer's weights every step.
+    Matrices are of the compute type; the head is a copy of the embedding in the compute type, as a gather from such a table would turn
+    all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would copy each layer's weights every step.
     """
-    if "joined" in params["blocks"][0]["attention"]:
+    if "head" in params and params["head"].dtype == config.dtype and not config.scan and len(params["blocks"]) == config.layers:
         return params, config
     config = dataclasses.replace(config, scan=False, remat="none")
     return _prepare(params, config), config
@@ -106,22 +99,15 @@ def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, Mod
 @functools.partial(jax.jit, static_argnames=("config",))
 def _prepare(params: Params, config: ModelConfig) -> Params:
     blocks = params["blocks"] if len(params["blocks"]) == config.layers else restack(params["blocks"], config.layers)
-    return params | {"head": head(params)[0].astype(config.dtype), "blocks": [_prepare_block(block, config) for block in blocks]}
+    return params | {"head": head(params)[0].astype(config.dtype), "blocks": [_rounded(block, config) for block in blocks]}
 
 
-def _prepare_block(block: Params, config: ModelConfig) -> Params:
-    """The attention's three projections as `joined`, [1, D, H + 2 G, K], and all matrices of the compute type."""
-    attention = dict(block["attention"])
-    joined = {"joined": jnp.concatenate([attention.pop(n) for n in QKV], 2)}
-    if config.qkv_bias:
-        joined["joined_bias"] = jnp.concatenate([attention.pop(f"{n}_bias") for n in QKV], 1)
-    prepared = block | {"attention": attention | joined}
-
+def _rounded(block: Params, config: ModelConfig) -> Params:
     def rounded(path, w):
         name = path[-1].key
         return w if name.endswith(("bias", "scale")) or name == "router" else w.astype(config.dtype)
 
-    return jax.tree_util.tree_map_with_path(rounded, prepared)
+    return jax.tree_util.tree_map_with_path(rounded, block)
 
 
 def decode(
@@ -139,16 +125,14 @@ def decode(
     """
     lengths = [len(p) for p in prompts]
     check_room(config, lengths, max_tokens)
-    copies = 2 if len(prompts) == 1 and needs_companion(config) else 1
-    requests = requests.repeated(copies)
     P = bucket(max(lengths), config.context)
-    S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64)
+    S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=4)  # finer: each step reads all of the cache
     tokens_BP = np.zeros((len(prompts), P), np.int32)
     for row, prompt in enumerate(prompts):
         tokens_BP[row, : len(prompt)] = prompt
-    state = prefill(params, config, S, copies, tokens_BP, np.array(lengths, np.int32), requests)
+    state = prefill(params, config, S, tokens_BP, np.array(lengths, np.int32), requests)
     written = 1
-    yield np.asarray(state.token_B)[: len(prompts), None]
+    yield np.asarray(state.token_B)[:, None]
     while written < max_tokens:
         if done_B is not None:
             state = dataclasses.replace(state, done_B=state.done_B | done_B)
@@ -156,27 +140,20 @@ def decode(
         if count == 0:
             return
         written += int(count)
-        yield np.asarray(tokens_BC)[: len(prompts), : int(count)]
+        yield np.asarray(tokens_BC)[:, : int(count)]
 
 
-def needs_companion(config: ModelConfig) -> bool:
-    """Whether a lone row is written twice, which is faster: XLA's CPU turns a bf16 product of one row into a copy of the whole matrix in
-    f32 and a matrix-vector product, 20 times slower than a product of two rows, which reads bf16 as it is."""
-    return config.dtype == "bfloat16" and jax.default_backend() == "cpu"
-
-
-@functools.partial(jax.jit, static_argnames=("config", "positions", "copies"))
-def prefill(params: Params, config: ModelConfig, positions: int, copies: int, tokens_BP, length_B, requests: Requests) -> DecodeState:
-    """Reads the prompts into a new cache of `positions` positions and draws each row's first token; then each row `copies` times.
+@functools.partial(jax.jit, static_argnames=("config", "positions"))
+def prefill(params: Params, config: ModelConfig, positions: int, tokens_BP, length_B, requests: Requests) -> DecodeState:
+    """Reads the prompts into a new cache of `positions` positions and draws each row's first token.
 
     Prompts are padded on the right: a position sees only earlier ones, and decoding writes over the padding.
     """
     x_BPD, cache, _ = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions))
     assert cache is not None
     last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
-    last_B1D, length_B, layers = jax.tree.map(lambda a: jnp.repeat(a, copies, 0), (last_B1D, length_B, cache.layers))
     token_B = next_token(params, config, last_B1D, length_B, requests)
-    return DecodeState(Cache(layers, length_B), token_B, token_B == requests.end_of_text)
+    return DecodeState(Cache(cache.layers, jnp.asarray(length_B)), token_B, token_B == requests.end_of_text)
 
 
 @functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
@@ -209,6 +186,11 @@ def decode_step(params: Params, config: ModelConfig, state: DecodeState, request
 def next_token(params: Params, config: ModelConfig, x_B1D: jax.Array, position_B: jax.Array, requests: Requests) -> jax.Array:
     """The token that each row writes at `position_B`, int32[B]."""
     logits_BV = logits(params, config, x_B1D)[:, 0]
-    logits_BV = jnp.where(jnp.arange(config.vocab) < requests.vocab, logits_BV, -jnp.inf)
+    logits_BV = jax.lax.cond(requests.vocab < config.vocab, lambda: only_tokens(logits_BV, requests.vocab), lambda: logits_BV)
     keys_B = position_keys(requests.key_B, position_B)
     return sample(logits_BV, keys_B, requests.temperature_B, requests.top_k_B, requests.top_p_B)
+
+
+def only_tokens(logits_BV: jax.Array, vocab: jax.Array) -> jax.Array:
+    """The logits with -inf for ids that are no token."""
+    return jnp.where(jnp.arange(logits_BV.shape[1]) < vocab, logits_BV, -jnp.inf)

@@ -15,7 +15,10 @@ from tenfold.model.config import ModelConfig
 @jax.tree_util.register_dataclass
 @dataclass
 class LayerCache:
-    """One layer's keys and values: [B, G, S, K] each, and a leading axis of layers where blocks are looped over."""
+    """One layer's keys and values: [B, G, S, K] each, and a leading axis of layers where blocks are looped over.
+
+    A lone row's have no axis of rows: XLA's CPU would copy them whole, three times a step, between two shapes of the same numbers.
+    """
 
     k_BGSK: jax.Array
     v_BGSK: jax.Array
@@ -41,7 +44,9 @@ def empty_cache(config: ModelConfig, rows: int, positions: int) -> Cache:
     """
     if positions > config.context:
         raise ValueError(f"a cache of {positions} positions, but the model knows {config.context}")
-    shape: tuple[int, ...] = (rows, config.groups, positions, config.width)
+    shape: tuple[int, ...] = (config.groups, positions, config.width)
+    if rows > 1:
+        shape = (rows, *shape)
     if config.period != config.layers:
         shape = (config.layers // config.period, *shape)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else config.dtype
@@ -57,6 +62,8 @@ def extend(cache: LayerCache, config: ModelConfig, k_BTGK: jax.Array, v_BTGK: ja
 
 def _write(old_BGSK: jax.Array, new_BTGK: jax.Array, start_B: jax.Array) -> jax.Array:
     new_BGTK = new_BTGK.swapaxes(1, 2).astype(old_BGSK.dtype)
+    if old_BGSK.ndim == 3:
+        return jax.lax.dynamic_update_slice(old_BGSK, new_BGTK[0], (0, start_B[0], 0))
     if old_BGSK.shape[0] > UNROLLED_ROWS:
         return jax.vmap(lambda old, new, start: jax.lax.dynamic_update_slice(old, new, (0, start, 0)))(old_BGSK, new_BGTK, start_B)
     for row in range(old_BGSK.shape[0]):

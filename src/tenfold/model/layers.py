@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.matmul import dot, matmul, matmul_many, rows, weight_gradient
+from tenfold.model.matmul import dot, matmul, matmul_many, product, rows, weight_gradient
 from tenfold.model.params import Params
 from tenfold.sharding.axes import constrain
 
@@ -29,10 +29,12 @@ def linear(x: jax.Array, w: jax.Array, bias: jax.Array | None, config: ModelConf
     return plus(y.reshape(*leading, *outs), bias)
 
 
-def linear_many(x: jax.Array, ws: list[jax.Array], biases: Sequence[jax.Array | None], config: ModelConfig) -> list[jax.Array]:
-    """`linear` with each of several weights w[in, out...]."""
+def linear_many(weights: Params, names: Sequence[str], x: jax.Array, config: ModelConfig) -> list[jax.Array]:
+    """`linear` with each of the weights named, w[in, out...]."""
+    ws = [weights[name] for name in names]
     products = matmul_many(x, [w.reshape(w.shape[0], -1) for w in ws], config.dtype)
-    return [plus(y.reshape(*x.shape[:-1], *w.shape[1:]), bias) for y, w, bias in zip(products, ws, biases, strict=True)]
+    shaped = [y.reshape(*x.shape[:-1], *w.shape[1:]) for y, w in zip(products, ws, strict=True)]
+    return [plus(y, weights.get(f"{name}_bias")) for y, name in zip(shaped, names, strict=True)]
 
 
 def plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
@@ -43,8 +45,7 @@ def plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
 def mlp(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     """The feed-forward layer: f32[B, T, D]. With `gated`, act(x gate) * (x up) goes down (Shazeer 2020, eq. 6), else act(x up)."""
     if config.gated:
-        names = ("gate", "up")
-        gate_BTF, up_BTF = linear_many(x_BTD, [weights[n] for n in names], [weights.get(f"{n}_bias") for n in names], config)
+        gate_BTF, up_BTF = linear_many(weights, ("gate", "up"), x_BTD, config)
         hidden_BTF = constrain(ACTIVATIONS[config.activation](gate_BTF)[0] * up_BTF, "batch", None, "mlp")
         return linear(hidden_BTF, weights["down"], weights.get("down_bias"), config)
     y_BTD = _mlp(x_BTD, weights["up"], weights.get("up_bias"), weights["down"], (config.activation, config.dtype))
@@ -64,9 +65,9 @@ def _mlp(x_BTD, up_DF, up_F, down_FD, how):
 def _mlp_forward(x_BTD, up_DF, up_F, down_FD, how):
     activation, dtype = how
     x, up, down = x_BTD.astype(dtype), up_DF.astype(dtype), down_FD.astype(dtype)
-    value_BTF, slope_BTF = ACTIVATIONS[activation](plus(dot(x, up, ((2,), (0,))), up_F))
+    value_BTF, slope_BTF = ACTIVATIONS[activation](plus(product(x, up), up_F))
     value_BTF, slope_BTF = (constrain(a.astype(dtype), "batch", None, "mlp") for a in (value_BTF, slope_BTF))
-    return dot(value_BTF, down, ((2,), (0,))), (x, up, down, value_BTF, slope_BTF, jnp.zeros((), x_BTD.dtype), up_F)
+    return product(value_BTF, down), (x, up, down, value_BTF, slope_BTF, jnp.zeros((), x_BTD.dtype), up_F)
 
 
 def _mlp_backward(how, saved, dy_BTD):

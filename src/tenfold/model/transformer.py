@@ -171,7 +171,7 @@ def feed_forward(layer: Params, config: ModelConfig, x_BTD: jax.Array) -> tuple[
 def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | None, around: Around):
     """Multi-head self-attention of one layer: f32[B, T, D], and the layer's cache."""
     q_BTHK, k_BTGK, v_BTGK = (
-        constrain(y, "batch", None, heads, None) for y, heads in zip(project(weights, config, x_BTD), HEADS, strict=True)
+        constrain(y, "batch", None, heads, None) for y, heads in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)
     )
     if around.turns is not None:
         q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
@@ -185,14 +185,6 @@ def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, 
 
 QKV = ("query", "key", "value")
 HEADS = ("heads", "kv_heads", "kv_heads")
-
-
-def project(weights: Params, config: ModelConfig, x_BTD: jax.Array) -> list[jax.Array]:
-    """Queries [B, T, H, K], keys and values [B, T, G, K]."""
-    if "joined" in weights:  # by prepare_for_decode
-        H, G = config.heads, config.groups
-        return jnp.split(linear(x_BTD, weights["joined"], weights.get("joined_bias"), config), [H, H + G], axis=2)
-    return linear_many(x_BTD, [weights[n] for n in QKV], [weights.get(f"{n}_bias") for n in QKV], config)
 
 
 def cross_attention(weights: Params, config: ModelConfig, x_BTD: jax.Array, encoded: Encoded | None) -> jax.Array:

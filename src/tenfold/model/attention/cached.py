@@ -13,6 +13,7 @@ def cached_attention(q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS, pattern: Patter
     (cache.py), so that no product converts the cache.
     """
     B, T, H, K = q_BTHK.shape
+    k_BGSK, v_BGSK = (a.reshape(B, *a.shape[-3:]) for a in (k_BGSK, v_BGSK))
     G, S = k_BGSK.shape[1:3]
     window, scale, dtype, alibi = pattern
     distance_BTS = (start_B[:, None] + jnp.arange(T))[:, :, None] - jnp.arange(S)
