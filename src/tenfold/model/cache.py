@@ -4,7 +4,7 @@ Row b's key at position p lies at index p, so a position sees exactly the indice
 neighbour's padding wrote beyond a row's length is overwritten before anything sees it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,8 @@ class Cache:
 
     layers: list
     length_B: jax.Array
+    empty: bool = field(default=False, metadata={"static": True})
+    """Whether it is known, when a program is compiled, that nothing is filled yet: then new positions see each other only."""
 
 
 UNROLLED_ROWS = 16
@@ -51,7 +53,7 @@ def empty_cache(config: ModelConfig, rows: int, positions: int) -> Cache:
         shape = (config.layers // config.period, *shape)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else config.dtype
     layers = [LayerCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in range(config.period)]
-    return Cache(layers, jnp.zeros(rows, jnp.int32))
+    return Cache(layers, jnp.zeros(rows, jnp.int32), empty=True)
 
 
 def extend(cache: LayerCache, config: ModelConfig, k_BTGK: jax.Array, v_BTGK: jax.Array, start_B: jax.Array) -> LayerCache:

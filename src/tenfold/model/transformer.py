@@ -49,6 +49,8 @@ class Around(NamedTuple):
     bias_BHTS: jax.Array | None = None
     causal: bool = True
     encoded: Encoded | None = None
+    alone: bool = True
+    """These positions see each other only; nothing stands before them in a cache."""
 
 
 def forward(
@@ -74,11 +76,12 @@ def forward(
         config = replace(config, expert_capacity=0.0)  # or what a row gets would depend on who else is decoded beside it
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
     positions_BT = jnp.arange(T)[None] if cache is None else start_B[:, None] + jnp.arange(T)
+    alone = cache is None or cache.empty
     bias_BHTS = None
     if config.positions == "relative":
-        S = T if cache is None else cache.layers[0].k_BGSK.shape[-2]
+        S = T if cache is None or alone else cache.layers[0].k_BGSK.shape[-2]
         bias_BHTS = relative_bias(params["relative"], config, positions_BT, S, config.causal)
-    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded)
+    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone)
     x_BTD = embed(params, config, tokens_BT, None if cache is None else positions_BT)
     x_BTD, layer_caches, routing = blocks(params["blocks"], config, x_BTD, None if cache is None else cache.layers, around)
     if "final_norm" in params:
@@ -177,6 +180,7 @@ def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, 
         q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
     if cache is not None:
         cache = extend(cache, config, k_BTGK, v_BTGK, around.start_B)
+    if cache is not None and not around.alone:
         mixed_BTHK = attend_cached(kind, config, q_BTHK, cache.k_BGSK, cache.v_BGSK, around.start_B, around.bias_BHTS)
     else:
         mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal)
