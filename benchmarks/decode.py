@@ -12,11 +12,11 @@ random weights give near ties, which rounding to bf16 decides, so only the check
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from side import Side, answer_lines
 
 LAYERS, EMBED, HEADS, CONTEXT, VOCAB = 6, 384, 6, 256, 50304
 PROMPT, NEW = 16, 128
@@ -38,13 +38,13 @@ def serve_tenfold(weights: str, dtype: str) -> None:
         np.savez(weights, **hugging_face_names(params))
     params, config = prepare_for_decode(params, config)
 
-    def write(rows: int) -> list[int]:
+    def write(asked: str) -> list[int]:
+        rows = int(asked)
         prompts = np.random.default_rng(rows).integers(0, VOCAB, (rows, PROMPT)).tolist()
         chunks = list(decode(params, config, prompts, Requests.of(row_keys(0, rows), vocab=VOCAB), NEW))
         return np.concatenate(chunks, 1)[0].tolist()
 
-    print(f"ready jax {jax.__version__}", flush=True)
-    answer_lines(write)
+    answer_lines(write, f"jax {jax.__version__}")
 
 
 def hugging_face_names(params) -> dict:
@@ -91,57 +91,22 @@ def serve_hugging_face(weights: str, dtype: str) -> None:
     model = model.to(getattr(torch, dtype))
     settings = dict(max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, use_cache=True, pad_token_id=0)
 
-    def write(rows: int) -> list[int]:
+    def write(asked: str) -> list[int]:
+        rows = int(asked)
         prompts = torch.from_numpy(np.random.default_rng(rows).integers(0, VOCAB, (rows, PROMPT)))
         with torch.inference_mode():
             return model.generate(prompts, attention_mask=torch.ones_like(prompts), **settings)[0, PROMPT:].tolist()
 
-    print(f"ready torch {torch.__version__}, transformers {transformers.__version__}", flush=True)
-    answer_lines(write)
-
-
-def answer_lines(write) -> None:
-    """A line in: the number of rows. A line out: the seconds, and the first row's tokens."""
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tokens = write(int(line))
-        print(time.perf_counter() - start, *tokens, flush=True)
-
-
-class Side:
-    """A process that writes when asked."""
-
-    def __init__(self, python: str, kind: str, weights: str, dtype: str):
-        command = [python, __file__, "--serve", kind, weights, dtype]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self._line().removeprefix("ready ")
-
-    def write(self, rows: int) -> tuple[float, list[int]]:
-        assert self.process.stdin is not None
-        print(rows, file=self.process.stdin, flush=True)
-        seconds, *tokens = self._line().split()
-        return float(seconds), [int(t) for t in tokens]
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        if not line:
-            sys.exit(f"a side ended with {self.process.wait()}")
-        return line
+    answer_lines(write, f"torch {torch.__version__}, transformers {transformers.__version__}")
 
 
 def compare(sides: dict[str, Side], rows: int, runs: int) -> None:
     """Interleaved runs of all sides after one to warm up, and a line for each."""
-    written = {name: side.write(rows)[1] for name, side in sides.items()}
+    written = {name: side.work(rows)[1] for name, side in sides.items()}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, side in sides.items():
-            seconds[name].append(side.write(rows)[0])
+            seconds[name].append(side.work(rows)[0])
     speed = {name: rows * NEW / statistics.median(times) for name, times in seconds.items()}
     peer = max((name for name in sides if name.startswith("hf")), key=lambda name: speed[name])
     print(f"\n{rows} prompt{'s' * (rows > 1)} at once")
@@ -171,11 +136,15 @@ def main() -> None:
         sys.exit("Name a Python that has torch and transformers: --peers-python PATH (make bench makes one).")
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.npz")
-        sides = {"tenfold": Side(sys.executable, "tenfold", weights, "bfloat16")}
-        sides |= {f"hf-{dtype}": Side(options.peers_python, "hf", weights, dtype) for dtype in ("bfloat16", "float32")}
+
+        def side(python: str, kind: str, dtype: str) -> Side:
+            return Side([python, __file__, "--serve", kind, weights, dtype])
+
+        sides = {"tenfold": side(sys.executable, "tenfold", "bfloat16")}
+        sides |= {f"hf-{dtype}": side(options.peers_python, "hf", dtype) for dtype in ("bfloat16", "float32")}
         print(f"{sides['tenfold'].version}; {sides['hf-float32'].version}")
-        exact = Side(sys.executable, "tenfold", weights, "float32")
-        same = agreeing(exact.write(1)[1], sides["hf-float32"].write(1)[1])
+        exact = side(sys.executable, "tenfold", "float32")
+        same = agreeing(exact.work(1)[1], sides["hf-float32"].work(1)[1])
         exact.close()
         print(f"the same model: f32 agrees with hf-float32 for {same} of {NEW} tokens")
         for rows in options.rows:

@@ -14,8 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from side import Side, answer_lines
 
 PROMPT, NEW, LONG = 16, 64, 512
 JOBS = {"prefill": (1, LONG, 1), "decode": (1, PROMPT, NEW), "decode 8": (8, PROMPT, NEW)}
@@ -40,7 +41,8 @@ def serve_tenfold(model: str, _: str) -> None:
     loaded = tenfold.load(model)
     params, config = prepare_for_decode(loaded.params, dataclasses.replace(loaded.config, dtype="bfloat16"))
 
-    def write(rows: int, length: int, new: int) -> list[int]:
+    def write(job: str) -> list[int]:
+        rows, length, new = JOBS[job]
         requests = Requests.of(row_keys(0, rows), vocab=config.vocab)
         return np.concatenate(list(decode(params, config, prompts(rows, length), requests, new)), 1)[0].tolist()
 
@@ -54,7 +56,8 @@ def serve_transformers(model: str, _: str) -> None:
     transformers.logging.set_verbosity_error()
     loaded = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
 
-    def write(rows: int, length: int, new: int) -> list[int]:
+    def write(job: str) -> list[int]:
+        rows, length, new = JOBS[job]
         ids = torch.tensor(prompts(rows, length))
         settings = dict(max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0, attention_mask=torch.ones_like(ids))
         with torch.inference_mode():
@@ -85,7 +88,8 @@ def serve_llama(model: str, threads: str) -> None:
     def likeliest(index: int) -> int:
         return int(np.argmax(np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, index), (vocab,))))
 
-    def write(rows: int, length: int, new: int) -> list[int]:
+    def write(job: str) -> list[int]:
+        rows, length, new = JOBS[job]
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
         read = [(t, p, row, p == length - 1) for row, prompt in enumerate(prompts(rows, length)) for p, t in enumerate(prompt)]
         run(read)
@@ -100,43 +104,7 @@ def serve_llama(model: str, threads: str) -> None:
     answer_lines(write)
 
 
-def answer_lines(write) -> None:
-    """A line in: a job. A line out: the seconds, and the first row's tokens."""
-    print("ready", flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        tokens = write(*JOBS[line.strip()])
-        print(time.perf_counter() - start, *tokens, flush=True)
-
-
 SERVE = {"tenfold": serve_tenfold, "transformers": serve_transformers, "llama.cpp": serve_llama}
-
-
-class Side:
-    """A process that works when asked."""
-
-    def __init__(self, python: str, name: str, model: str, threads: int):
-        command = [python, __file__, "--serve", name, model, str(threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._line() == "ready"
-
-    def work(self, job: str) -> tuple[float, list[int]]:
-        assert self.process.stdin is not None
-        print(job, file=self.process.stdin, flush=True)
-        seconds, *tokens = self._line().split()
-        return float(seconds), [int(t) for t in tokens]
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        if not line:
-            sys.exit(f"a side ended with {self.process.wait()}")
-        return line
 
 
 def compare(sides: dict[str, Side], job: str, runs: int) -> None:
@@ -176,10 +144,10 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-c", "import sys, tenfold; tenfold.load(sys.argv[1]).save(sys.argv[2])", options.gguf, exported], check=True
         )
-        sides = {"tenfold": Side(sys.executable, "tenfold", options.gguf, options.threads)}
-        sides["transformers"] = Side(options.peers_python, "transformers", exported, options.threads)
+        started = {"tenfold": (sys.executable, options.gguf), "transformers": (options.peers_python, exported)}
         if options.llama_python:
-            sides["llama.cpp"] = Side(options.llama_python, "llama.cpp", options.gguf, options.threads)
+            started["llama.cpp"] = options.llama_python, options.gguf
+        sides = {name: Side([python, __file__, "--serve", name, model, str(options.threads)]) for name, (python, model) in started.items()}
         for job in options.jobs:
             compare(sides, job, options.runs)
         for side in sides.values():

@@ -10,10 +10,10 @@ Tenfold is faster.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+from side import Side, answer_lines
 
 CASES = {  # layers, embed, heads, context, batch, vocabulary
     "50k": (6, 384, 6, 256, 8, 50304),
@@ -52,34 +52,14 @@ def serve_tenfold(layers, embed, heads, context, batch, vocab) -> None:
         for _ in range(2):
             state, metrics = step(state, on_device)
             float(metrics.loss)
-        print(f"ready jax {jax.__version__}", flush=True)
-        for _ in sys.stdin:
-            start = time.perf_counter()
+
+        def work(_: str) -> list[int]:
+            nonlocal state
             state, metrics = step(state, on_device)
             float(metrics.loss)
-            print(time.perf_counter() - start, flush=True)
+            return []
 
-
-class Side:
-    """A process that makes steps when asked."""
-
-    def __init__(self, command: list[str]):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self._line().removeprefix("ready ")
-
-    def step(self) -> float:
-        print(file=self.process.stdin, flush=True)
-        return float(self._line())
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
-
-    def _line(self) -> str:
-        line = self.process.stdout.readline().strip()
-        if not line:
-            sys.exit(f"{' '.join(self.process.args)} ended with {self.process.wait()}")
-        return line
+        answer_lines(work, f"jax {jax.__version__}")
 
 
 def compare(case: str, runs: int, peers_python: str, peers: list[str]) -> None:
@@ -90,7 +70,7 @@ def compare(case: str, runs: int, peers_python: str, peers: list[str]) -> None:
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, side in sides.items():
-            times[name].append(side.step())
+            times[name].append(side.work()[0])
     names = "layers {}, embed {}, heads {}, context {}, batch {}, vocabulary {}".format(*shape)
     print(f"\n{case}: {names}   ({sides['tenfold'].version}; {sides[peers[0]].version})")
     ours = statistics.median(times["tenfold"])
