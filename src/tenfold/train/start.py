@@ -20,7 +20,7 @@ from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.lora import merge
 from tenfold.train.recipe import Recipe
-from tenfold.train.run import Run, check_same_start, read_run
+from tenfold.train.run import Run, check_same, read_run
 from tenfold.train.state import State, init_state, param_shardings, state_of
 
 
@@ -136,5 +136,5 @@ def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
     found, step = load_params(run.path, recipe.model, mesh, recipe.lora)
     if not recipe.lora.rank:
         return found, step
-    check_same_start(run, open_start(recipe).fingerprint())
+    check_same(run, "start", open_start(recipe).fingerprint())
     return jax.jit(partial(merge, lora=recipe.lora))(start_params(recipe, mesh), found), step
