@@ -16,10 +16,11 @@ from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import init_params, restack
 from tenfold.objectives.causal import causal_loss
+from tenfold.objectives.spans import span_loss
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.train.checkpoint import load_params
-from tenfold.train.lora import adapter_params, init_adapters, merge, unmerge
+from tenfold.train.lora import adapter_params, beside, init_adapters, merge, unmerge
 from tenfold.train.recipe import LORA_TARGETS, LoraConfig
 from tenfold.train.run import read_run
 from tenfold.train.train import Quiet, train
@@ -43,6 +44,8 @@ def noisy(adapters):
 
 def loss(params, config=CONFIG):
     tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
+    if config.encoder_layers:
+        return span_loss(params, config, tokens[:, :-1], tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8))).loss
     return causal_loss(params, config, tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8))).loss
 
 
@@ -77,9 +80,25 @@ def test_unmerging_undoes_merging(base):
 def test_only_adapters_have_gradients(base):
     """The base gets none, and every A and B has one."""
     adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
-    of_adapters, of_base = jax.grad(lambda adapters, base: loss(merge(base, adapters, LORA)), (0, 1))(adapters, base)
+    of_adapters, of_base = jax.grad(lambda adapters, base: loss(beside(base, adapters, LORA)), (0, 1))(adapters, base)
     assert all((np.asarray(g) != 0).any() for g in jax.tree.leaves(of_adapters))
     assert not any(np.asarray(g).any() for g in jax.tree.leaves(of_base))
+
+
+@pytest.mark.parametrize("changes", [dict(), dict(gated=False), dict(attention=("dense",), encoder_layers=2, positions="relative")])
+def test_beside_the_weights_is_merged_into_them(changes):
+    """The same loss and gradients of A and B, for a gated, a plain and an encoder-decoder's feed-forward, self- and cross-attention."""
+    config = replace(CONFIG, **changes)
+    lora = replace(LORA, targets=tuple(t for t in LORA_TARGETS if config.gated or t != "gate"))
+    base = init_params(jax.random.key(0), config)
+    adapters = noisy(init_adapters(jax.random.key(1), config, lora))
+    (one, ones), (other, others) = (
+        jax.jit(jax.value_and_grad(lambda adapters, put=put: loss(put(base, adapters, lora), config)))(adapters) for put in (beside, merge)
+    )
+    assert float(one) == pytest.approx(float(other), rel=1e-5) and abs(float(one) - float(loss(base, config))) > 0.1
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max()), ones, others)
+    if config.encoder_layers:
+        assert all(set(block) == {"attention", "cross", "mlp"} for block in adapters["blocks"]) and "encoder" in adapters
 
 
 def test_scanned_and_unrolled_adapters_start_alike(base):
@@ -97,7 +116,6 @@ def test_scanned_and_unrolled_adapters_start_alike(base):
     [
         (dict(gated=False), ("gate",), "lora.targets names gate, which the blocks of this model have not"),
         (dict(experts=4), ("up",), "They have query, key, value, out"),
-        (dict(encoder_layers=2, attention=("dense",)), ("query",), "without an encoder"),
     ],
 )
 def test_targets_a_model_has_not_are_refused(model, targets, message):

@@ -5,6 +5,8 @@ half speed or less; a real transposed copy of the left side first is quicker. So
 it is tried once for each shape and the plain form taken where it fails. Other backends, and meshes of several devices, always take the
 plain form.
 
+A weight may be an Int8: whole numbers up to 127 are exact in the compute type, so its scales, one an output, are left to multiply the sums.
+
 Shapes: M inputs, N outputs, R rows (all leading axes flattened).
 """
 
@@ -17,20 +19,23 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
+from tenfold.model.forms import Int8
 from tenfold.sharding.axes import on_one_device
 
 
-def matmul(x: jax.Array, w_MN: jax.Array, dtype: str) -> jax.Array:
+def matmul(x: jax.Array, w_MN: jax.Array | Int8, dtype: str) -> jax.Array:
     """x[..., M] @ w -> f32[..., N]."""
+    if isinstance(w_MN, Int8):
+        return _matmul(x, w_MN.values.astype(dtype), dtype) * w_MN.scale[0]
     return _matmul(x, w_MN, dtype)
 
 
-def matmul_many(x: jax.Array, weights: Sequence[jax.Array], dtype: str) -> list[jax.Array]:
+def matmul_many(x: jax.Array, weights: Sequence[jax.Array | Int8], dtype: str) -> list[jax.Array]:
     """x @ w for each of several w[M, N]: one product on one device, which reads x and its transposed copy once.
 
-    On a mesh the weights stay apart, as joining them would move parts of them between devices.
+    On a mesh the weights stay apart, as joining them would move parts of them between devices; so do those in int8, which have no gradient.
     """
-    if not on_one_device():
+    if not on_one_device() or any(isinstance(w, Int8) for w in weights):
         return [matmul(x, w, dtype) for w in weights]
     return list(_matmul_many(x, tuple(weights), dtype))
 

@@ -1,11 +1,13 @@
-"""Low-rank adapters: h = W x + (alpha / r) B A x (Hu et al. 2021, equation 3), merged inside the step.
+"""Low-rank adapters: h = W x + (alpha / r) B A x (Hu et al. 2021, equation 3), beside frozen weights in a step, or merged into them.
 
-Ours are written the other way round, as our weights are [in, out]: W + (alpha / r) A B, A [N, in, r] and B [N, r, out], stacked over N
+Ours are written the other way round, as our weights are [in, out]: x W + (alpha / r) x A B, A [N, in, r] and B [N, r, out], stacked over N
 layers as the weights are; `in` and `out` are several axes where the weight's are (heads, head_dim). A starts from a normal distribution
-of variance 1 / in, B from zero, so that the first step's model is the base to the last bit. Forming the sum inside the step leaves the
-model as it is and gives A and B exactly their gradients; it has no place for dropout on the adapters' input.
+of variance 1 / in, B from zero, so that the first step's model is the base to the last bit. Dropout is on the x of x A only, another
+draw for each row, layer and target: a function of the keys given, whatever the microbatches and the mesh.
 """
 
+import zlib
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -13,25 +15,32 @@ import jax.numpy as jnp
 
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import INPUT_AXES, Adapted, dense_params
 from tenfold.model.params import Param, Params, init_tree, model_params, normal
 from tenfold.train.frozen import Weights, own_weights, still_weights
 from tenfold.train.recipe import LoraConfig, Recipe
 
-CONTRACT = {"query": 1, "key": 1, "value": 1, "out": 2, "up": 1, "gate": 1, "down": 1}  # axes of `in`
-MODULES = ("attention", "mlp")
+MODULES = ("attention", "cross", "mlp")
 
 
 def adapter_params(config: ModelConfig, lora: LoraConfig) -> Params:
-    """The adapters as a tree of Params: `blocks[i][module][target]` holds `a` and `b`. Raises UserError for targets the model has not."""
-    if config.encoder_layers:
-        raise UserError(f"lora.rank is {lora.rank}, but adapters are for models without an encoder.\n  Train all weights: lora.rank 0.")
-    blocks = model_params(config)["blocks"]
-    held = {name for module in MODULES for name in blocks[0].get(module, {})}
+    """The adapters as a tree of Params: `blocks[i][module][target]` holds `a` and `b`, and `encoder` the same for an encoder's blocks.
+
+    Raises UserError for targets the model has not.
+    """
+    model = model_params(config)
+    held = {name for module in MODULES for name in model["blocks"][0].get(module, {})}
     for target in lora.targets:
         if target not in held:
-            known = ", ".join(name for name in CONTRACT if name in held)
-            raise UserError(f"lora.targets names {target}, which the blocks of this model have not.\n  They have {known}.")
-    return {"blocks": [_block_adapters(block, lora) for block in blocks]}
+            known = ", ".join(name for name in INPUT_AXES if name in held)
+            why = "\n  The experts of a mixture take no adapters." if config.experts else ""
+            raise UserError(f"lora.targets names {target}, which the blocks of this model have not.\n  They have {known}.{why}")
+    return _tower_adapters(model, lora)
+
+
+def _tower_adapters(tower: Params, lora: LoraConfig) -> Params:
+    encoder = {"encoder": _tower_adapters(tower["encoder"], lora)} if "encoder" in tower else {}
+    return {"blocks": [_block_adapters(block, lora) for block in tower["blocks"]]} | encoder
 
 
 def _block_adapters(block: Params, lora: LoraConfig) -> Params:
@@ -39,7 +48,7 @@ def _block_adapters(block: Params, lora: LoraConfig) -> Params:
     for module in MODULES:
         targets = [name for name in lora.targets if name in block.get(module, {})]
         if targets:
-            found[module] = {name: _pair(block[module][name], CONTRACT[name], lora.rank) for name in targets}
+            found[module] = {name: _pair(block[module][name], INPUT_AXES[name], lora.rank) for name in targets}
     return found
 
 
@@ -69,9 +78,26 @@ def init_adapters(key: jax.Array, config: ModelConfig, lora: LoraConfig) -> Para
     return init_tree(key, config, adapter_params(config, lora))
 
 
+def beside(params: Params, adapters: Params, lora: LoraConfig, keys_B: jax.Array | None = None) -> Params:
+    """The weights, which take no gradient, with the adapters beside them. `keys_B`: drop out, each row by its key."""
+    draws = keys_B if lora.dropout else None
+
+    def adapted(name: str, layers: jax.Array, weight, pair: Params) -> Adapted:
+        keys_NB = None if draws is None else _keys(draws, name, layers)
+        return Adapted(weight, pair["a"], pair["b"], keys_NB, lora.alpha / lora.rank, lora.dropout)
+
+    return _changed(jax.lax.stop_gradient(params), adapters, adapted)
+
+
+def _keys(keys_B: jax.Array, name: str, layers: jax.Array) -> jax.Array:
+    """[N, B] keys: one for each layer that has such a weight and each row."""
+    own_B = jax.vmap(lambda key: jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF))(keys_B)
+    return jax.vmap(lambda layer: jax.vmap(lambda key: jax.random.fold_in(key, layer))(own_B))(layers)
+
+
 def merge(params: Params, adapters: Params, lora: LoraConfig) -> Params:
-    """The weights with the adapters in them: W + (alpha / r) A B. The base takes no gradient."""
-    return _add(jax.lax.stop_gradient(params), adapters, lora.alpha / lora.rank)
+    """The weights, each as one array, with the adapters in them: W + (alpha / r) A B."""
+    return _add(dense_params(params), adapters, lora.alpha / lora.rank)
 
 
 def unmerge(params: Params, adapters: Params, lora: LoraConfig) -> Params:
@@ -79,15 +105,25 @@ def unmerge(params: Params, adapters: Params, lora: LoraConfig) -> Params:
     return _add(params, adapters, -lora.alpha / lora.rank)
 
 
-def _add(params: Params, adapters: Params, scale: float) -> Params:
-    blocks = []
-    for block, pairs in zip(params["blocks"], adapters["blocks"], strict=True):
+def _add(params: Params, adapters: Params, factor: float) -> Params:
+    return _changed(params, adapters, lambda name, layers, weight, pair: weight + factor * product(**pair))
+
+
+def _changed(tower: Params, adapters: Params, change: Callable, where: str = "") -> Params:
+    """The weights, with `change(name, numbers of its layers [N], weight, pair)` in place of each that has an adapter."""
+    blocks, period = [], len(tower["blocks"])
+    for first, (block, pairs) in enumerate(zip(tower["blocks"], adapters["blocks"], strict=True)):
         changed = {
-            module: block[module] | {name: block[module][name] + scale * product(**pair) for name, pair in targets.items()}
+            module: block[module]
+            | {
+                name: change(f"{where}{module}.{name}", first + period * jnp.arange(block[module][name].shape[0]), block[module][name], pair)
+                for name, pair in targets.items()
+            }
             for module, targets in pairs.items()
         }
         blocks.append(block | changed)
-    return params | {"blocks": blocks}
+    encoder = {"encoder": _changed(tower["encoder"], adapters["encoder"], change, "encoder.")} if "encoder" in adapters else {}
+    return tower | {"blocks": blocks} | encoder
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -98,5 +134,5 @@ def product(a: jax.Array, b: jax.Array) -> jax.Array:
 def weights_of(recipe: Recipe) -> Weights:
     """How a recipe's step puts the model together of what is trained and what is not."""
     if recipe.lora.rank:
-        return lambda adapters, base: merge(base, adapters, recipe.lora)  # type: ignore[arg-type]
+        return lambda adapters, base, keys_B: beside(base, adapters, recipe.lora, keys_B)  # type: ignore[arg-type]
     return still_weights(recipe.model, recipe.train.frozen) if recipe.train.frozen else own_weights

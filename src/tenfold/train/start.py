@@ -14,7 +14,9 @@ from jax.sharding import Mesh
 from tenfold.convert.start import content_fingerprint, model_files, open_model
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import quantised_axes, quantised_params
 from tenfold.model.params import Params, restack
+from tenfold.sharding.axes import sharding
 from tenfold.tokens.shards import is_shards
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints, load_params
@@ -111,6 +113,15 @@ def start_params(recipe: Recipe, mesh: Mesh) -> Params:
     return jax.jit(partial(_relaid, config=recipe.model), out_shardings=shardings)(params)
 
 
+def base_params(recipe: Recipe, mesh: Mesh) -> Params:
+    """The model under a recipe's adapters, as `lora.base` says: f32, or its large matrices as Int8."""
+    params, config = start_params(recipe, mesh), recipe.model
+    if recipe.lora.base == "float32":
+        return params
+    where = quantised_axes(config, partial(sharding, mesh))
+    return jax.jit(partial(quantised_params, config), out_shardings=where, donate_argnums=0)(params)
+
+
 def _relaid(params: Params, config: ModelConfig) -> Params:
     relaid = params | {"blocks": restack(params["blocks"], config.period)}
     if config.encoder_layers:
@@ -137,4 +148,4 @@ def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
     if not recipe.lora.rank:
         return found, step
     check_same(run, "start", open_start(recipe).fingerprint())
-    return jax.jit(partial(merge, lora=recipe.lora))(start_params(recipe, mesh), found), step
+    return jax.jit(partial(merge, lora=recipe.lora))(base_params(recipe, mesh), found), step
