@@ -20,7 +20,7 @@ from tenfold.objectives.spans import span_loss
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.train.checkpoint import load_params
-from tenfold.train.lora import adapter_params, beside, init_adapters, merge, unmerge
+from tenfold.train.lora import beside, init_adapters, merge, trained_params, unmerge
 from tenfold.train.recipe import LORA_TARGETS, LoraConfig
 from tenfold.train.run import read_run
 from tenfold.train.train import Quiet, train
@@ -120,7 +120,7 @@ def test_scanned_and_unrolled_adapters_start_alike(base):
 )
 def test_targets_a_model_has_not_are_refused(model, targets, message):
     with pytest.raises(UserError, match=message):
-        adapter_params(replace(CONFIG, **model), replace(LORA, targets=targets))
+        trained_params(replace(CONFIG, **model), replace(LORA, targets=targets))
 
 
 @pytest.fixture(scope="module")

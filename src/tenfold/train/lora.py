@@ -1,9 +1,9 @@
 """Low-rank adapters: h = W x + (alpha / r) B A x (Hu et al. 2021, equation 3), beside frozen weights in a step, or merged into them.
 
 Ours are written the other way round, as our weights are [in, out]: x W + (alpha / r) x A B, A [N, in, r] and B [N, r, out], stacked over N
-layers as the weights are; `in` and `out` are several axes where the weight's are (heads, head_dim). A starts from a normal distribution
-of variance 1 / in, B from zero, so that the first step's model is the base to the last bit. Dropout is on the x of x A only, another
-draw for each row, layer and target: a function of the keys given, whatever the microbatches and the mesh.
+layers as the weights are; `in` and `out` are several axes where the weight's are (heads, head_dim). B starts from zero, so that the first
+step's model is the base to the last bit. Dropout is on the x of x A only, another draw for each row, layer and target: a function of the
+keys given, whatever the microbatches and the mesh.
 """
 
 import zlib
@@ -13,69 +13,22 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from tenfold.errors import UserError
+from tenfold.model.adapters import adapter_params
 from tenfold.model.config import ModelConfig
-from tenfold.model.forms import INPUT_AXES, Adapted, dense_params
-from tenfold.model.params import Param, Params, init_tree, model_params, normal
+from tenfold.model.forms import Adapted, dense_params
+from tenfold.model.params import Params, init_tree, model_params
 from tenfold.train.frozen import Weights, own_weights, still_weights
 from tenfold.train.recipe import LoraConfig, Recipe
-
-MODULES = ("attention", "cross", "mlp")
-
-
-def adapter_params(config: ModelConfig, lora: LoraConfig) -> Params:
-    """The adapters as a tree of Params: `blocks[i][module][target]` holds `a` and `b`, and `encoder` the same for an encoder's blocks.
-
-    Raises UserError for targets the model has not.
-    """
-    model = model_params(config)
-    held = {name for module in MODULES for name in model["blocks"][0].get(module, {})}
-    for target in lora.targets:
-        if target not in held:
-            known = ", ".join(name for name in INPUT_AXES if name in held)
-            why = "\n  The experts of a mixture take no adapters." if config.experts else ""
-            raise UserError(f"lora.targets names {target}, which the blocks of this model have not.\n  They have {known}.{why}")
-    return _tower_adapters(model, lora)
-
-
-def _tower_adapters(tower: Params, lora: LoraConfig) -> Params:
-    encoder = {"encoder": _tower_adapters(tower["encoder"], lora)} if "encoder" in tower else {}
-    return {"blocks": [_block_adapters(block, lora) for block in tower["blocks"]]} | encoder
-
-
-def _block_adapters(block: Params, lora: LoraConfig) -> Params:
-    found = {}
-    for module in MODULES:
-        targets = [name for name in lora.targets if name in block.get(module, {})]
-        if targets:
-            found[module] = {name: _pair(block[module][name], INPUT_AXES[name], lora.rank) for name in targets}
-    return found
-
-
-def _pair(weight: Param, contract: int, rank: int) -> dict[str, Param]:
-    """A and B of one weight [N, in.., out..]."""
-    cut = 1 + contract
-    size = 1
-    for n in weight.shape[1:cut]:
-        size *= n
-    return {
-        "a": Param((*weight.shape[:cut], rank), (*weight.axes[:cut], None), normal(size**-0.5)),
-        "b": Param((weight.shape[0], rank, *weight.shape[cut:]), (weight.axes[0], None, *weight.axes[cut:]), _nothing_yet),
-    }
-
-
-def _nothing_yet(key, shape):
-    return jnp.zeros(shape, jnp.float32)  # not params.zeros, which says that weight decay leaves it alone
 
 
 def trained_params(config: ModelConfig, lora: LoraConfig) -> Params:
     """What is trained, as a tree of Params: the adapters, or the model."""
-    return adapter_params(config, lora) if lora.rank else model_params(config)
+    return adapter_params(config, lora.targets, lora.rank) if lora.rank else model_params(config)
 
 
 def init_adapters(key: jax.Array, config: ModelConfig, lora: LoraConfig) -> Params:
     """New adapters, f32, which change nothing yet."""
-    return init_tree(key, config, adapter_params(config, lora))
+    return init_tree(key, config, trained_params(config, lora))
 
 
 def beside(params: Params, adapters: Params, lora: LoraConfig, keys_B: jax.Array | None = None) -> Params:
@@ -113,14 +66,12 @@ def _changed(tower: Params, adapters: Params, change: Callable, where: str = "")
     """The weights, with `change(name, numbers of its layers [N], weight, pair)` in place of each that has an adapter."""
     blocks, period = [], len(tower["blocks"])
     for first, (block, pairs) in enumerate(zip(tower["blocks"], adapters["blocks"], strict=True)):
-        changed = {
-            module: block[module]
-            | {
-                name: change(f"{where}{module}.{name}", first + period * jnp.arange(block[module][name].shape[0]), block[module][name], pair)
-                for name, pair in targets.items()
-            }
-            for module, targets in pairs.items()
-        }
+        changed = {}
+        for module, targets in pairs.items():
+            changed[module] = dict(block[module])
+            for name, pair in targets.items():
+                layers = first + period * jnp.arange(len(pair["a"]))
+                changed[module][name] = change(f"{where}{module}.{name}", layers, block[module][name], pair)
         blocks.append(block | changed)
     encoder = {"encoder": _changed(tower["encoder"], adapters["encoder"], change, "encoder.")} if "encoder" in adapters else {}
     return tower | {"blocks": blocks} | encoder

@@ -67,6 +67,9 @@ class LoraConfig:
     """Share of an adapter's input that is left out in training, drawn anew for each step, row, layer and target; 0.05 to 0.1 is usual."""
     base: Literal["float32", "int8"] = "float32"
     """What the model that stays is held as. int8: its large matrices in a quarter of the memory, rounded, with a scale for each output."""
+    adapter: str | None = None
+    """A directory of PEFT's adapters of the model that `start` names. They go on learning, with their own alpha and targets, where rank is
+    theirs; with rank 0 they are merged into the model, all of which learns."""
 
     def __post_init__(self):
         if self.rank < 0:
@@ -167,6 +170,8 @@ class Recipe:
                 )
         if self.lora.rank and self.start is None:
             raise UserError(f"lora.rank is {self.lora.rank}, but start names no model to adapt.\n  Name one with --from.")
+        if self.lora.adapter and self.start is None:
+            raise UserError(f"lora.adapter is {self.lora.adapter}, but start names no model that it adapts.\n  Name one with --from.")
         if self.lora.base != "float32" and not self.lora.rank:
             raise UserError(
                 f"lora.base is {self.lora.base}, but lora.rank is 0, which trains the model itself, and it is trained in float32."
