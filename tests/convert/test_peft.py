@@ -81,9 +81,7 @@ def test_the_librarys_adapters_give_its_logits(family):
     assert (logits.argmax(-1) == expected.argmax(-1)).all()
 
 
-@pytest.mark.parametrize(
-    ("family", "targets"), [("gpt2", ("query", "value", "down")), ("t5_gated", LORA_TARGETS)]
-)
+@pytest.mark.parametrize(("family", "targets"), [("gpt2", ("query", "value", "down")), ("t5_gated", LORA_TARGETS)])
 def test_what_is_written_is_read_back(family, targets, tmp_path):
     """Merged, and of layers that hold one of our weights the same A and B; unmerged, the base."""
     config = open_checkpoint(GOLDEN / family, "float32").config

@@ -8,12 +8,15 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import tenfold
 from tenfold.convert.hugging_face import open_checkpoint
+from tenfold.convert.peft import save_adapters
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import dense_params, quantised_params
 from tenfold.model.params import init_params, restack
 from tenfold.objectives.causal import causal_loss
 from tenfold.objectives.spans import span_loss
@@ -23,6 +26,8 @@ from tenfold.train.checkpoint import load_params
 from tenfold.train.lora import beside, init_adapters, merge, trained_params, unmerge
 from tenfold.train.recipe import LORA_TARGETS, LoraConfig
 from tenfold.train.run import read_run
+from tenfold.train.state import State
+from tenfold.train.step import DeviceBatch, train_step
 from tenfold.train.train import Quiet, train
 from tiny_checkpoint import tiny_finetune, write_checkpoint, write_text
 
@@ -123,12 +128,58 @@ def test_targets_a_model_has_not_are_refused(model, targets, message):
         trained_params(replace(CONFIG, **model), replace(LORA, targets=targets))
 
 
+def test_gradients_beside_int8_are_the_slopes(base):
+    """Of the loss of the model in 8 bits, along a random direction of all A and B, by differences."""
+    small = quantised_params(CONFIG, base)
+    adapters, way = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), noisy(init_adapters(jax.random.key(2), CONFIG, LORA))
+    at = jax.jit(lambda step: loss(beside(small, jax.tree.map(lambda w, d: w + step * d, adapters, way), LORA)))
+    slope, (up, down) = jax.jit(jax.grad(at))(0.0), (float(at(step)) for step in (3e-3, -3e-3))
+    assert float(slope) == pytest.approx((up - down) / 6e-3, rel=1e-2) and abs(float(slope)) > 1
+
+
+def test_merging_into_int8_gives_plain_weights(base):
+    small = quantised_params(CONFIG, base)
+    adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
+    merged = merge(small, adapters, LORA)
+    assert jax.tree.structure(merged) == jax.tree.structure(base)
+    jax.tree.map(np.testing.assert_array_equal, merged, merge(dense_params(small), adapters, LORA))
+    assert float(loss(merged)) == pytest.approx(float(loss(beside(small, adapters, LORA))), rel=1e-5)
+
+
+def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
+    """However the batch is cut into microbatches; another step, seed or row draws anew, and dropout 0 draws nothing."""
+    adapters, optimizer = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), optax.sgd(0.1)
+    tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
+
+    def update(step=3, seed=5, microbatches=1, dropout=0.3, config=CONFIG, base=base, adapters=adapters):
+        lora = replace(LORA, dropout=dropout)
+        cut = [a.reshape(microbatches, -1, 8) for a in (tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8)))]
+        put = lambda adapters, base, keys_B: beside(base, adapters, lora, keys_B)  # noqa: E731
+        state = State(jnp.int32(step), adapters, optimizer.init(adapters))
+        state, metrics = jax.jit(partial(train_step, config, optimizer, 0.0, weights=put, seed=seed))(
+            state, DeviceBatch(*cut, None), base=base
+        )
+        return float(metrics.loss), state.params
+
+    (first, one), (again, _), (cut, other) = update(), update(), update(microbatches=2)
+    assert first == again and first == pytest.approx(cut, rel=1e-6)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), one, other)
+    scanned = [{"blocks": restack(tree["blocks"], 2)} for tree in (base, adapters)]
+    stacked, _ = update(config=replace(CONFIG, scan=True), base=base | scanned[0], adapters=scanned[1])
+    assert first == pytest.approx(stacked, rel=1e-6)
+    whole, plain = update(dropout=0.0)[0], float(loss(merge(base, adapters, LORA))) / 32
+    assert whole == pytest.approx(plain, rel=1e-6) and update(dropout=0.0, seed=6)[0] == whole
+    assert len({first, update(step=4)[0], update(seed=6)[0], whole}) == 4
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A checkpoint, a text, and a run of adapters from the one on the other."""
+    """A checkpoint, a text, and a run of adapters, with dropout, from the one on the other."""
     folder = tmp_path_factory.mktemp("lora")
     write_checkpoint(folder / "checkpoint")
-    recipe = tiny_finetune(folder / "checkpoint", write_text(folder / "text"), lora=LORA, optimizer=dict(learning_rate=3e-2))
+    recipe = tiny_finetune(
+        folder / "checkpoint", write_text(folder / "text"), lora=replace(LORA, dropout=0.2), optimizer=dict(learning_rate=3e-2)
+    )
     assert train(recipe, folder / "run").result["finished"]
     return folder, recipe
 
@@ -162,6 +213,38 @@ def test_checkpoints_hold_adapters_and_load_puts_them_into_the_base(place):
     assert (loaded.params["blocks"][0]["attention"]["query"] != base["blocks"][0]["attention"]["query"]).any()
     size = sum(path.stat().st_size for path in (folder / "run" / "checkpoints" / "12").rglob("*"))
     assert loaded.tokenizer is not None and size < 1_000_000
+
+
+def test_a_base_in_8_bits_learns_too(place):
+    """Beside the run of the same base in f32: as low a loss; what it is loaded as is what it measured, and exports as any model does."""
+    folder, recipe = place
+    recipe = replace(recipe, lora=replace(recipe.lora, base="int8"))
+    run = train(recipe, folder / "int8")
+    measured, whole = ([line["held_out_loss"] for line in lines(folder / name) if "held_out_loss" in line] for name in ("int8", "run"))
+    assert np.abs(np.subtract(measured, whole)).max() < 0.02 and measured[0] != whole[0]
+    model = tenfold.load(run.path)
+    assert {w.dtype for w in jax.tree.leaves(model.params)} == {jnp.float32.dtype}
+    model.save(folder / "out")
+    second = train(replace(recipe, start=str(folder / "out"), lora=LoraConfig(), train=replace(recipe.train, steps=1)), folder / "second")
+    assert lines(second.path)[0]["held_out_loss"] == pytest.approx(measured[-1], rel=1e-6)
+    assert sum(path.stat().st_size for path in (folder / "int8" / "checkpoints" / "12").rglob("*")) < 1_000_000
+
+
+def test_adapters_of_peft_go_on_or_are_merged(place):
+    """They begin where they were: the loss before the first step is that of the model they make, either way; other ranks are refused."""
+    folder, recipe = place
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    recipe = replace(recipe, train=replace(recipe.train, steps=1))
+    adapters, _ = load_params(folder / "run", recipe.model, mesh, recipe.lora)
+    save_adapters(folder / "peft", open_checkpoint(folder / "checkpoint").config, adapters, LORA.alpha, "base")
+    last = lines(folder / "run")[-1]["held_out_loss"]
+    for rank in (3, 0):
+        lora = LoraConfig(rank=rank, adapter=str(folder / "peft"))
+        run = train(replace(recipe, lora=lora), folder / f"peft-{rank}")
+        assert lines(run.path)[0]["held_out_loss"] == pytest.approx(last, rel=1e-6)
+    assert read_run(folder / "peft-3").recipe.lora.targets == LORA_TARGETS
+    with pytest.raises(UserError, match="lora.rank is 4, but .* holds adapters of rank 3"):
+        train(replace(recipe, lora=replace(lora, rank=4)), folder / "peft-4")
 
 
 class Stopping(Quiet):

@@ -14,7 +14,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.moe import Routing, no_routing
 from tenfold.model.params import Params
 from tenfold.objectives.causal import LossSums, causal_loss
-from tenfold.objectives.masked import masked_loss
+from tenfold.objectives.masked import chosen_count, masked_loss
 from tenfold.objectives.spans import span_loss
 from tenfold.train.frozen import Weights, own_weights
 from tenfold.train.state import State
@@ -56,8 +56,10 @@ def batch_loss(params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, s
     if decoder_BU is not None:
         real_BT = None if segments_BT is None else segments_BT > 0
         return span_loss(params, config, tokens_BT, decoder_BU, targets_BT, weights_BT, real_BT, z_loss)
-    loss = causal_loss if config.causal else masked_loss
-    return loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss)
+    if config.causal:
+        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss)
+    most = chosen_count(tokens_BT.shape[1])  # of noise.Masked's rows
+    return masked_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, most)
 
 
 def train_step(
