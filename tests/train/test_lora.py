@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -170,6 +171,13 @@ def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
     whole, plain = update(dropout=0.0)[0], float(loss(merge(base, adapters, LORA))) / 32
     assert whole == pytest.approx(plain, rel=1e-6) and update(dropout=0.0, seed=6)[0] == whole
     assert len({first, update(step=4)[0], update(seed=6)[0], whole}) == 4
+
+
+def test_an_update_on_a_mesh_is_that_of_one_device(run_python):
+    """Adapters with dropout over int8, cut over data, fsdp and tensor: the same draws, and the scales lie with their outputs."""
+    found = json.loads(run_python(Path(__file__).parent / "adapters_on_eight_devices.py"))
+    assert found["loss"][1] == pytest.approx(found["loss"][0], rel=1e-6) and found["far"] < 1e-5
+    assert found["shards"] == [[1, 8, 32], [1, 1, 32]]
 
 
 @pytest.fixture(scope="module")

@@ -69,10 +69,6 @@ class Layer(NamedTuple):
         return self.row.unpack([b_Or if self.turned else b_Or.T], [(b_Or.shape[1], *out) for out in outs], config)
 
 
-def is_adapter(path: Path) -> bool:
-    return (path / FILES[0]).exists()
-
-
 def adapter_files(path: Path) -> list[Path]:
     """The files that decide adapters."""
     return [path / name for name in FILES]

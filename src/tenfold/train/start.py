@@ -58,6 +58,9 @@ def _open_other(path: Path, recipe: Recipe) -> Start:
 def _with_adapter(start: Start, lora: LoraConfig) -> Start:
     """The start with PEFT's adapters: merged, or, where they go on learning, known by their fingerprint only."""
     directory = Path(str(lora.adapter)).expanduser()
+    missing = [file.name for file in adapter_files(directory) if not file.exists()]
+    if missing:
+        raise UserError(f"lora.adapter is {directory}, which holds no {missing[0]}.\n  Name a directory that PEFT's save_pretrained wrote.")
 
     def fingerprint() -> str:
         return f"{start.fingerprint()}-{content_fingerprint(adapter_files(directory))}"
