@@ -26,7 +26,7 @@ from tenfold.sharding.axes import on_one_device
 def matmul(x: jax.Array, w_MN: jax.Array | Int8, dtype: str) -> jax.Array:
     """x[..., M] @ w -> f32[..., N]."""
     if isinstance(w_MN, Int8):
-        return _matmul(x, w_MN.values.astype(dtype), dtype) * w_MN.scale[0]
+        return _matmul_int8(x, w_MN.values, w_MN.scale, dtype)
     return _matmul(x, w_MN, dtype)
 
 
@@ -88,6 +88,26 @@ def _matmul_backward(dtype, saved, dy):
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _matmul_int8(x, values_MN, scale_1N, dtype):
+    """x @ (values * scale). The weight has no gradient, and is turned to the compute type anew in the backward pass, not kept so."""
+    return dot(x.astype(dtype), values_MN.astype(dtype), ((x.ndim - 1,), (0,))) * scale_1N[0]
+
+
+def _matmul_int8_forward(x, values_MN, scale_1N, dtype):
+    return _matmul_int8(x, values_MN, scale_1N, dtype), (values_MN, scale_1N, jnp.zeros((), x.dtype))
+
+
+def _matmul_int8_backward(dtype, saved, dy):
+    values_MN, scale_1N, like = saved
+    values_MN, dy = lax.optimization_barrier((values_MN, dy))  # else the compiler would keep the forward pass's copy until here
+    dy = (dy * scale_1N[0]).astype(dtype)
+    return dot(dy, values_MN.astype(dtype), ((dy.ndim - 1,), (1,))).astype(like.dtype), None, None
+
+
+_matmul_int8.defvjp(_matmul_int8_forward, _matmul_int8_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
