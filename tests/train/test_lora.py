@@ -3,7 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -152,24 +152,26 @@ def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
     adapters, optimizer = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), optax.sgd(0.1)
     tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
 
-    def update(step=3, seed=5, microbatches=1, dropout=0.3, config=CONFIG, base=base, adapters=adapters):
-        lora = replace(LORA, dropout=dropout)
+    @cache
+    def compiled(dropout, seed, scan):
+        def put(adapters, base, keys_B):
+            return beside(base, adapters, replace(LORA, dropout=dropout), keys_B)
+
+        return jax.jit(partial(train_step, replace(CONFIG, scan=scan), optimizer, 0.0, weights=put, seed=seed))
+
+    def update(step=3, seed=5, microbatches=1, dropout=0.3, scan=False):
         cut = [a.reshape(microbatches, -1, 8) for a in (tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8)))]
-        put = lambda adapters, base, keys_B: beside(base, adapters, lora, keys_B)  # noqa: E731
-        state = State(jnp.int32(step), adapters, optimizer.init(adapters))
-        state, metrics = jax.jit(partial(train_step, config, optimizer, 0.0, weights=put, seed=seed))(
-            state, DeviceBatch(*cut, None), base=base
-        )
+        laid = [tree | {"blocks": restack(tree["blocks"], 2)} if scan else tree for tree in (base, adapters)]
+        state = State(jnp.int32(step), laid[1], optimizer.init(laid[1]))
+        state, metrics = compiled(dropout, seed, scan)(state, DeviceBatch(*cut, None), base=laid[0])
         return float(metrics.loss), state.params
 
     (first, one), (again, _), (cut, other) = update(), update(), update(microbatches=2)
     assert first == again and first == pytest.approx(cut, rel=1e-6)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), one, other)
-    scanned = [{"blocks": restack(tree["blocks"], 2)} for tree in (base, adapters)]
-    stacked, _ = update(config=replace(CONFIG, scan=True), base=base | scanned[0], adapters=scanned[1])
-    assert first == pytest.approx(stacked, rel=1e-6)
-    whole, plain = update(dropout=0.0)[0], float(loss(merge(base, adapters, LORA))) / 32
-    assert whole == pytest.approx(plain, rel=1e-6) and update(dropout=0.0, seed=6)[0] == whole
+    assert first == pytest.approx(update(scan=True)[0], rel=1e-6)
+    whole = update(dropout=0.0)[0]
+    assert whole == pytest.approx(float(loss(merge(base, adapters, LORA))) / 32, rel=1e-6)
     assert len({first, update(step=4)[0], update(seed=6)[0], whole}) == 4
 
 
