@@ -245,13 +245,13 @@ def test_adapters_of_peft_go_on_or_are_merged(place):
     folder, recipe = place
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     recipe = replace(recipe, train=replace(recipe.train, steps=1))
-    adapters, _ = load_params(folder / "run", recipe.model, mesh, recipe.lora)
+    adapters, _ = load_params(folder / "run", read_run(folder / "run").recipe.model, mesh, recipe.lora)
     save_adapters(folder / "peft", open_checkpoint(folder / "checkpoint").config, adapters, LORA.alpha, "base")
     last = lines(folder / "run")[-1]["held_out_loss"]
     for rank in (3, 0):
         lora = LoraConfig(rank=rank, adapter=str(folder / "peft"))
         run = train(replace(recipe, lora=lora), folder / f"peft-{rank}")
-        assert lines(run.path)[0]["held_out_loss"] == pytest.approx(last, rel=1e-6)
+        assert lines(run.path)[0]["held_out_loss"] == pytest.approx(last, rel=1e-5)
     assert read_run(folder / "peft-3").recipe.lora.targets == LORA_TARGETS
     with pytest.raises(UserError, match="lora.rank is 4, but .* holds adapters of rank 3"):
         train(replace(recipe, lora=replace(lora, rank=4)), folder / "peft-4")
