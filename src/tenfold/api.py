@@ -1,7 +1,7 @@
 """Tenfold from Python: `tenfold.load`, `tenfold.train`, and the model they give."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
 from tenfold.errors import UserError
 from tenfold.generate.complete import check_decodes, generate
+from tenfold.generate.config import Weights
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import encode, forward, head, logits
@@ -22,7 +23,7 @@ from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.run import read_run
-from tenfold.train.start import load_model
+from tenfold.train.start import adapted, load_model
 from tenfold.train.train import train
 
 __all__ = ["Model", "Scored", "load", "train"]
@@ -107,12 +108,14 @@ class Model:
         top_p: float = 1.0,
         stop: Sequence[str] = (),
         seed: int = 0,
+        weights: Weights = "as trained",
         on_text: Callable[[int, str], None] | None = None,
     ) -> str | list[str]:
-        """The text that follows a prompt (or each of several). Temperature 0 takes the likeliest token each time."""
+        """The text that follows a prompt (or each of several). Temperature 0 takes the likeliest token each time; `weights` is what the
+        weights are rounded to while writing."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         settings: dict[str, Any] = dict(max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
-        completions = generate(self.params, self.config, self._tokenizer(), prompts, **settings, on_text=on_text)
+        completions = generate(self.params, self.config, self._tokenizer(), prompts, **settings, weights=weights, on_text=on_text)
         texts = [completion.text for completion in completions]
         return texts[0] if isinstance(prompt, str) else texts
 
@@ -140,11 +143,17 @@ class Model:
         return self.tokenizer
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, adapter: str | Path | None = None) -> Model:
     """The model of a run directory (its newest good checkpoint), of a directory of the Hugging Face library, or of a .gguf file.
 
-    Raises UserError where `path` is none of them, or holds no model that can be read.
+    `adapter`, a directory that PEFT wrote adapters of this model to, is merged into it. Raises UserError where `path` is none of them, or
+    holds no model that can be read, and where the adapters do not fit it.
     """
+    model = _load(path)
+    return model if adapter is None else replace(model, params=adapted(model.params, model.config, Path(adapter)))
+
+
+def _load(path: str | Path) -> Model:
     path = Path(path).expanduser()
     mesh = make_mesh(MeshConfig(), jax.local_devices()[:1])
     if path.suffix == ".gguf":
@@ -158,11 +167,11 @@ def load(path: str | Path) -> Model:
     return Model(run.recipe.model, params, run_tokenizer(run.path))
 
 
-def export(run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16") -> Path:
+def export(run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16", adapter: Path | None = None) -> Path:
     """Loads a model and saves it at a place where nothing is yet. Raises UserError where something is, or the form has no such model."""
     if out.exists():
         raise UserError(f"{out} is there already, and nothing is written over.\n  Name another place, or remove it.")
-    load(run).save(out, dtype)
+    load(run, adapter).save(out, dtype)
     return out
 
 

@@ -166,11 +166,13 @@ def generate(argv: list[str]) -> int:
         settings: Annotated[GenerateConfig, tyro.conf.arg(name="")] = GenerateConfig()
         prompt: tuple[str, ...] = ("",)
         """What to continue; several are written at once. Empty: a new document."""
+        adapter: str | None = None
+        """A directory of PEFT's adapters of this model, which are merged into it."""
 
     options = _parse(Generate, argv, "tenfold generate")
     from tenfold.recipes.show import stream_completions
 
-    stream_completions(options.run, options.prompt, options.settings)
+    stream_completions(options.run, options.prompt, options.settings, options.adapter)
     return 0
 
 
@@ -183,15 +185,21 @@ def convert(argv: list[str]) -> int:
     if argv and argv[0] not in ("export", "-h", "--help"):
         raise UserError(f"{argv[0]!r} is not something to do with a model.\n  Say tenfold convert export RUN OUT.")
 
-    def arguments(run: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path], dtype: Literal["F16", "Q8_0"] = "F16"):
+    def arguments(
+        run: tyro.conf.Positional[Path],
+        out: tyro.conf.Positional[Path],
+        dtype: Literal["F16", "Q8_0"] = "F16",
+        adapter: Path | None = None,
+    ):
         """Writes a model for other programs. Every command reads what they write as it is, so there is no import.
 
         Args:
             run: A run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file.
             out: A directory for the Hugging Face library (f32), or a name that ends in .gguf for llama.cpp.
             dtype: What the matrices of a .gguf are written as.
+            adapter: A directory of PEFT's adapters of this model, which are merged into it.
         """
-        return run, out, dtype
+        return run, out, dtype, adapter
 
     chosen = _parse(arguments, argv[1:] if argv[:1] == ["export"] else argv or ["--help"], "tenfold convert export")
     from tenfold.api import export

@@ -148,6 +148,36 @@ def test_preparing_twice_changes_nothing(tiny, noisy_params):
     assert all(a.dtype == b.dtype and jnp.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (once[0], twice[0])), strict=True))
 
 
+def test_eight_bits_give_nearly_the_same_logits(tiny, noisy_params):
+    """A twentieth of the spread of the logits; and preparing twice changes nothing."""
+    for shape in ({}, {"gated": True, "activation": "silu", "norm": "rms", "mlp_bias": False}):
+        config = tiny(**shape)
+        params = noisy_params(config)
+        tokens_BT = np.random.default_rng(0).integers(0, config.vocab, (3, 12)).astype(np.int32)
+        small, small_config = prepare_for_decode(params, config, "int8")
+        assert prepare_for_decode(small, small_config, "int8")[0] is small
+        assert small["head"].values_NM.dtype == small["blocks"][0]["mlp"]["down"].values_NM.dtype == jnp.int8
+
+        def logits_of(params, config):
+            return np.asarray(logits(params, config, forward(params, config, tokens_BT).x_BTD))
+
+        exact, found = logits_of(params, config), logits_of(small, small_config)
+        assert 0 < np.abs(found - exact).max() < 0.05 * exact.std() * 4
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_decoding_in_eight_bits_agrees_with_scoring_in_eight_bits(tiny, noisy_params, rows):
+    config = tiny()
+    params, config = prepare_for_decode(noisy_params(config), config, "int8")
+    requests = Requests.of(row_keys(0, rows), vocab=config.vocab)
+    written = np.concatenate(list(decode(params, config, PROMPTS[:rows], requests, 8)), 1)
+    for prompt, tokens in zip(PROMPTS[:rows], written, strict=True):
+        for n, token in enumerate(tokens.tolist()):
+            text = [*prompt, *tokens[:n].tolist()]
+            logits_V = np.asarray(logits(params, config, forward(params, config, np.array([text])).x_BTD))[0, -1]
+            assert logits_V[token] >= logits_V.max() - 1e-4
+
+
 def test_buckets_are_few_and_close():
     sizes = {bucket(n, 2048) for n in range(1, 2049)}
     assert len(sizes) <= 16 and max(sizes) == 2048

@@ -95,6 +95,14 @@ def test_training_takes_six_operations_a_weight_and_token():
     assert train_flops_per_token(model) == pytest.approx(6 * TABLE["175b"].parameters, rel=0.03)
 
 
+def test_what_is_not_done_is_not_counted():
+    """The head at positions nobody reads, and gradients of weights that stay."""
+    config = ModelConfig(vocab=512, context=64, layers=2, embed=64, heads=4)
+    weights = 2 * (4 * 64 * 64 + 2 * 64 * 256) + 512 * 64
+    assert forward_flops_per_token(config) - forward_flops_per_token(config, read=16) == 2 * 512 * 64 * 48 / 64
+    assert train_flops_per_token(config) - train_flops_per_token(config, still=True) == 2 * weights
+
+
 def test_an_encoder_decoder_is_what_xla_counts():
     """With fewer positions decoded than encoded: 64 and 16; what XLA counts besides products is little."""
     config = ModelConfig(

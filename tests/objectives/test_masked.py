@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import init_params
-from tenfold.objectives.masked import mask_row, masked_loss
+from tenfold.objectives.masked import chosen_count, mask_row, masked_loss
 
 VOCAB = 1000
 
@@ -75,6 +75,29 @@ def test_the_loss_is_that_of_the_chosen_positions():
     assert (reached > 0).all()
     nothing = jax.grad(lambda p: masked_loss(p, CONFIG, tokens, targets, 0 * weights).loss)(params)
     assert all((g == 0).all() for g in jax.tree.leaves(nothing))
+
+
+@pytest.mark.parametrize("most", [chosen_count(8), 3, 8])
+def test_the_head_reads_the_chosen_positions_only(most):
+    """The same loss and gradients as with all, for rows with as many chosen as fit, fewer, and none."""
+    params = init_params(jax.random.key(0), CONFIG)
+    tokens, targets = np.random.default_rng(0).integers(0, 67, (2, 3, 8))
+    weights = np.zeros((3, 8), np.float32)
+    weights[0, [6, 1, 4][:most]] = weights[1, 7] = 1
+
+    def found(most):
+        sums = jax.jit(jax.value_and_grad(lambda p: masked_loss(p, CONFIG, tokens, targets, jnp.asarray(weights), None, 1e-2, most).loss))
+        return sums(params)
+
+    (one, ones), (whole, all_of_them) = found(most), found(None)
+    assert float(one) == pytest.approx(float(whole), rel=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), ones, all_of_them)
+
+
+@given(st.integers(1, 600), st.integers(0, 600))
+def test_no_row_has_more_chosen_positions_than_the_bound(length, real):
+    may = np.arange(length) < real
+    assert mask_row((1,), np.zeros(length, int), may, VOCAB).chosen_T.sum() <= min(chosen_count(length), length)
 
 
 def test_a_causal_model_is_refused():

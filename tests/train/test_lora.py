@@ -3,25 +3,32 @@
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import tenfold
 from tenfold.convert.hugging_face import open_checkpoint
+from tenfold.convert.peft import save_adapters
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import dense_params, quantised_params
 from tenfold.model.params import init_params, restack
 from tenfold.objectives.causal import causal_loss
+from tenfold.objectives.spans import span_loss
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.train.checkpoint import load_params
-from tenfold.train.lora import adapter_params, init_adapters, merge, unmerge
+from tenfold.train.lora import beside, init_adapters, merge, trained_params, unmerge
 from tenfold.train.recipe import LORA_TARGETS, LoraConfig
 from tenfold.train.run import read_run
+from tenfold.train.state import State
+from tenfold.train.step import DeviceBatch, train_step
 from tenfold.train.train import Quiet, train
 from tiny_checkpoint import tiny_finetune, write_checkpoint, write_text
 
@@ -43,6 +50,8 @@ def noisy(adapters):
 
 def loss(params, config=CONFIG):
     tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
+    if config.encoder_layers:
+        return span_loss(params, config, tokens[:, :-1], tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8))).loss
     return causal_loss(params, config, tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8))).loss
 
 
@@ -77,9 +86,25 @@ def test_unmerging_undoes_merging(base):
 def test_only_adapters_have_gradients(base):
     """The base gets none, and every A and B has one."""
     adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
-    of_adapters, of_base = jax.grad(lambda adapters, base: loss(merge(base, adapters, LORA)), (0, 1))(adapters, base)
+    of_adapters, of_base = jax.grad(lambda adapters, base: loss(beside(base, adapters, LORA)), (0, 1))(adapters, base)
     assert all((np.asarray(g) != 0).any() for g in jax.tree.leaves(of_adapters))
     assert not any(np.asarray(g).any() for g in jax.tree.leaves(of_base))
+
+
+@pytest.mark.parametrize("changes", [dict(), dict(gated=False), dict(attention=("dense",), encoder_layers=2, positions="relative")])
+def test_beside_the_weights_is_merged_into_them(changes):
+    """The same loss and gradients of A and B, for a gated, a plain and an encoder-decoder's feed-forward, self- and cross-attention."""
+    config = replace(CONFIG, **changes)
+    lora = replace(LORA, targets=tuple(t for t in LORA_TARGETS if config.gated or t != "gate"))
+    base = init_params(jax.random.key(0), config)
+    adapters = noisy(init_adapters(jax.random.key(1), config, lora))
+    (one, ones), (other, others) = (
+        jax.jit(jax.value_and_grad(lambda adapters, put=put: loss(put(base, adapters, lora), config)))(adapters) for put in (beside, merge)
+    )
+    assert float(one) == pytest.approx(float(other), rel=1e-5) and abs(float(one) - float(loss(base, config))) > 0.1
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max()), ones, others)
+    if config.encoder_layers:
+        assert all(set(block) == {"attention", "cross", "mlp"} for block in adapters["blocks"]) and "encoder" in adapters
 
 
 def test_scanned_and_unrolled_adapters_start_alike(base):
@@ -97,20 +122,74 @@ def test_scanned_and_unrolled_adapters_start_alike(base):
     [
         (dict(gated=False), ("gate",), "lora.targets names gate, which the blocks of this model have not"),
         (dict(experts=4), ("up",), "They have query, key, value, out"),
-        (dict(encoder_layers=2, attention=("dense",)), ("query",), "without an encoder"),
     ],
 )
 def test_targets_a_model_has_not_are_refused(model, targets, message):
     with pytest.raises(UserError, match=message):
-        adapter_params(replace(CONFIG, **model), replace(LORA, targets=targets))
+        trained_params(replace(CONFIG, **model), replace(LORA, targets=targets))
+
+
+def test_gradients_beside_int8_are_the_slopes(base):
+    """Of the loss of the model in 8 bits, along a random direction of all A and B, by differences."""
+    small = quantised_params(CONFIG, base)
+    adapters, way = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), noisy(init_adapters(jax.random.key(2), CONFIG, LORA))
+    at = jax.jit(lambda step: loss(beside(small, jax.tree.map(lambda w, d: w + step * d, adapters, way), LORA)))
+    slope, (up, down) = jax.jit(jax.grad(at))(0.0), (float(at(step)) for step in (1e-3, -1e-3))
+    assert float(slope) == pytest.approx((up - down) / 2e-3, rel=1e-2) and abs(float(slope)) > 1
+
+
+def test_merging_into_int8_gives_plain_weights(base):
+    small = quantised_params(CONFIG, base)
+    adapters = noisy(init_adapters(jax.random.key(1), CONFIG, LORA))
+    merged = merge(small, adapters, LORA)
+    assert jax.tree.structure(merged) == jax.tree.structure(base)
+    jax.tree.map(np.testing.assert_array_equal, merged, merge(dense_params(small), adapters, LORA))
+    assert float(loss(merged)) == pytest.approx(float(loss(beside(small, adapters, LORA))), rel=1e-5)
+
+
+def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
+    """However the batch is cut into microbatches; another step, seed or row draws anew, and dropout 0 draws nothing."""
+    adapters, optimizer = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), optax.sgd(0.1)
+    tokens = jnp.asarray(np.random.default_rng(2).integers(0, 67, (4, 9)), jnp.int32)
+
+    @cache
+    def compiled(dropout, seed, scan):
+        def put(adapters, base, keys_B):
+            return beside(base, adapters, replace(LORA, dropout=dropout), keys_B)
+
+        return jax.jit(partial(train_step, replace(CONFIG, scan=scan), optimizer, 0.0, weights=put, seed=seed))
+
+    def update(step=3, seed=5, microbatches=1, dropout=0.3, scan=False):
+        cut = [a.reshape(microbatches, -1, 8) for a in (tokens[:, :-1], tokens[:, 1:], jnp.ones((4, 8)))]
+        laid = [tree | {"blocks": restack(tree["blocks"], 2)} if scan else tree for tree in (base, adapters)]
+        state = State(jnp.int32(step), laid[1], optimizer.init(laid[1]))
+        state, metrics = compiled(dropout, seed, scan)(state, DeviceBatch(*cut, None), base=laid[0])
+        return float(metrics.loss), state.params
+
+    (first, one), (again, _), (cut, other) = update(), update(), update(microbatches=2)
+    assert first == again and first == pytest.approx(cut, rel=1e-6)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), one, other)
+    assert first == pytest.approx(update(scan=True)[0], rel=1e-6)
+    whole = update(dropout=0.0)[0]
+    assert whole == pytest.approx(float(loss(merge(base, adapters, LORA))) / 32, rel=1e-6)
+    assert len({first, update(step=4)[0], update(seed=6)[0], whole}) == 4
+
+
+def test_an_update_on_a_mesh_is_that_of_one_device(run_python):
+    """Adapters with dropout over int8, cut over data, fsdp and tensor: the same draws, and the scales lie with their outputs."""
+    found = json.loads(run_python(Path(__file__).parent / "adapters_on_eight_devices.py"))
+    assert found["loss"][1] == pytest.approx(found["loss"][0], rel=1e-6) and found["far"] < 1e-5
+    assert found["shards"] == [[1, 8, 32], [1, 1, 32]]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A checkpoint, a text, and a run of adapters from the one on the other."""
+    """A checkpoint, a text, and a run of adapters, with dropout, from the one on the other."""
     folder = tmp_path_factory.mktemp("lora")
     write_checkpoint(folder / "checkpoint")
-    recipe = tiny_finetune(folder / "checkpoint", write_text(folder / "text"), lora=LORA, optimizer=dict(learning_rate=3e-2))
+    recipe = tiny_finetune(
+        folder / "checkpoint", write_text(folder / "text"), lora=replace(LORA, dropout=0.2), optimizer=dict(learning_rate=3e-2)
+    )
     assert train(recipe, folder / "run").result["finished"]
     return folder, recipe
 
@@ -144,6 +223,38 @@ def test_checkpoints_hold_adapters_and_load_puts_them_into_the_base(place):
     assert (loaded.params["blocks"][0]["attention"]["query"] != base["blocks"][0]["attention"]["query"]).any()
     size = sum(path.stat().st_size for path in (folder / "run" / "checkpoints" / "12").rglob("*"))
     assert loaded.tokenizer is not None and size < 1_000_000
+
+
+def test_a_base_in_8_bits_learns_too(place):
+    """Beside the run of the same base in f32: as low a loss; what it is loaded as is what it measured, and exports as any model does."""
+    folder, recipe = place
+    recipe = replace(recipe, lora=replace(recipe.lora, base="int8"))
+    run = train(recipe, folder / "int8")
+    measured, whole = ([line["held_out_loss"] for line in lines(folder / name) if "held_out_loss" in line] for name in ("int8", "run"))
+    assert np.abs(np.subtract(measured, whole)).max() < 0.02 and measured[0] != whole[0]
+    model = tenfold.load(run.path)
+    assert {w.dtype for w in jax.tree.leaves(model.params)} == {jnp.float32.dtype}
+    model.save(folder / "out")
+    second = train(replace(recipe, start=str(folder / "out"), lora=LoraConfig(), train=replace(recipe.train, steps=1)), folder / "second")
+    assert lines(second.path)[0]["held_out_loss"] == pytest.approx(measured[-1], rel=1e-6)
+    assert sum(path.stat().st_size for path in (folder / "int8" / "checkpoints" / "12").rglob("*")) < 1_000_000
+
+
+def test_adapters_of_peft_go_on_or_are_merged(place):
+    """They begin where they were: the loss before the first step is that of the model they make, either way; other ranks are refused."""
+    folder, recipe = place
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    recipe = replace(recipe, train=replace(recipe.train, steps=1))
+    adapters, _ = load_params(folder / "run", read_run(folder / "run").recipe.model, mesh, recipe.lora)
+    save_adapters(folder / "peft", open_checkpoint(folder / "checkpoint").config, adapters, LORA.alpha, "base")
+    last = lines(folder / "run")[-1]["held_out_loss"]
+    for rank in (3, 0):
+        lora = LoraConfig(rank=rank, adapter=str(folder / "peft"))
+        run = train(replace(recipe, lora=lora), folder / f"peft-{rank}")
+        assert lines(run.path)[0]["held_out_loss"] == pytest.approx(last, rel=1e-5)
+    assert read_run(folder / "peft-3").recipe.lora.targets == LORA_TARGETS
+    with pytest.raises(UserError, match="lora.rank is 4, but .* holds adapters of rank 3"):
+        train(replace(recipe, lora=replace(lora, rank=4)), folder / "peft-4")
 
 
 class Stopping(Quiet):

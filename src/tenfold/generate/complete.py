@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tenfold.errors import UserError
-from tenfold.generate.config import GenerateConfig
+from tenfold.generate.config import GenerateConfig, Weights
 from tenfold.generate.decode import Requests, decode, prepare_for_decode
 from tenfold.generate.sampling import row_keys
 from tenfold.generate.text import TextStream
@@ -90,6 +90,7 @@ def generate(
     top_p: float = 1.0,
     stop: str | Sequence[str] = (),
     seed: int = 0,
+    weights: Weights = "as trained",
     on_text: Callable[[int, str], None] | None = None,
 ) -> list[Completion]:
     """A completion of each prompt; all are written at once. `on_text(row, piece)` gets the text as it becomes certain.
@@ -100,12 +101,12 @@ def generate(
     if isinstance(prompts, str):
         raise UserError(f"prompts is one text, {prompts!r}, but must be a list of texts.\n  Use [{prompts!r}].")
     check_decodes(config)
-    asked = GenerateConfig(max_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed)
+    asked = GenerateConfig(max_tokens, temperature, top_k, top_p, stop if isinstance(stop, str) else tuple(stop), seed, weights)
     if tokenizer.vocab > config.vocab:
         raise UserError(f"the tokenizer has {tokenizer.vocab} tokens, but model.vocab is {config.vocab}: they are not from the same run.")
     if not prompts:
         return []
-    params, config = prepare_for_decode(params, config)
+    params, config = prepare_for_decode(params, config, asked.weights)
     ids = [tokenizer.encode(prompt) or [tokenizer.end_of_text] for prompt in prompts]
     requests = Requests.of(
         row_keys(asked.seed, len(ids)),

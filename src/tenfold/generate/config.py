@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from tenfold.errors import UserError
+
+Weights = Literal["as trained", "float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class GenerateConfig:
     stop: str | tuple[str, ...] = ()
     """The text ends before the first of these, or before this one."""
     seed: int = 0
+    weights: Weights = "as trained"
+    """What the weights are rounded to while writing: the model's own compute type, or another. int8 is the quickest on CPUs."""
 
     def __post_init__(self):
         if self.max_tokens < 1:
@@ -33,6 +38,8 @@ class GenerateConfig:
             raise UserError(f"top_p is {self.top_p}, but must be above 0 and at most 1 (all tokens).")
         if "" in self.stops:
             raise UserError(f"stop is {self.stop!r}, but an empty text stands before every first character.\n  Leave it out.")
+        if self.weights not in get_args(Weights):
+            raise UserError(f"weights is {self.weights!r}, but must be one of {', '.join(map(repr, get_args(Weights)))}.")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"seed is {self.seed}, but must be at least 0 and below 2^32.")
 

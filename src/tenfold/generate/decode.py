@@ -15,9 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from tenfold.errors import UserError
+from tenfold.generate.config import Weights
 from tenfold.generate.sampling import position_keys, sample
+from tenfold.model.adapters import MODULES
 from tenfold.model.cache import Cache, empty_cache
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import INPUT_AXES, Turned8, as_head, turned8
 from tenfold.model.params import Params, restack
 from tenfold.model.transformer import forward, head, logits
 
@@ -84,30 +87,41 @@ def check_room(config: ModelConfig, lengths: Sequence[int], max_tokens: int) -> 
         )
 
 
-def prepare_for_decode(params: Params, config: ModelConfig) -> tuple[Params, ModelConfig]:
+def prepare_for_decode(params: Params, config: ModelConfig, weights: Weights = "as trained") -> tuple[Params, ModelConfig]:
     """The weights as decoding reads them, and the configuration that goes with them. Done once; doing it again changes nothing.
 
-    Matrices are of the compute type; the head is a copy of the embedding in the compute type, as a gather from such a table would turn
-    all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would copy each layer's weights every step.
+    Matrices are of the compute type, or of the one named; the head is a copy of the embedding in that type, as a gather from such a table
+    would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would copy each layer's weights every step.
     """
-    if "head" in params and params["head"].dtype == config.dtype and not config.scan and len(params["blocks"]) == config.layers:
-        return params, config
     config = dataclasses.replace(config, scan=False, remat="none")
-    return _prepare(params, config), config
+    if weights == "float32" or weights == "bfloat16":
+        config = dataclasses.replace(config, dtype=weights)
+    table = params.get("head")
+    if isinstance(table, Turned8) or (weights != "int8" and table is not None and _is_ready(params, config)):
+        return params, config
+    return _prepare(params, config, weights == "int8"), config
 
 
-@functools.partial(jax.jit, static_argnames=("config",))
-def _prepare(params: Params, config: ModelConfig) -> Params:
+def _is_ready(params: Params, config: ModelConfig) -> bool:
+    return params["head"].dtype == config.dtype and len(params["blocks"]) == config.layers
+
+
+@functools.partial(jax.jit, static_argnames=("config", "int8"))
+def _prepare(params: Params, config: ModelConfig, int8: bool) -> Params:
     blocks = params["blocks"] if len(params["blocks"]) == config.layers else restack(params["blocks"], config.layers)
-    return params | {"head": head(params)[0].astype(config.dtype), "blocks": [_rounded(block, config) for block in blocks]}
+    table_VD = head(params)[0]
+    prepared = {"blocks": [_prepare_block(block, config, int8) for block in blocks]}
+    return params | prepared | {"head": as_head(table_VD) if int8 else table_VD.astype(config.dtype)}
 
 
-def _rounded(block: Params, config: ModelConfig) -> Params:
-    def rounded(path, w):
-        name = path[-1].key
-        return w if name.endswith(("bias", "scale")) or name == "router" else w.astype(config.dtype)
+def _prepare_block(block: Params, config: ModelConfig, int8: bool) -> Params:
+    def prepare(path, w):
+        module, name = path[-2].key, path[-1].key
+        if name.endswith(("bias", "scale")) or name == "router":
+            return w
+        return turned8(w, INPUT_AXES[name]) if int8 and module in MODULES else w.astype(config.dtype)
 
-    return jax.tree_util.tree_map_with_path(rounded, block)
+    return jax.tree_util.tree_map_with_path(prepare, block)
 
 
 def decode(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import FORMS, Adapted, dense, matrix
 from tenfold.model.matmul import dot, matmul, matmul_many, product, rows, weight_gradient
 from tenfold.model.params import Params
 from tenfold.sharding.axes import constrain
@@ -21,20 +22,40 @@ def norm(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     return x_BTD + weights["bias"] if "bias" in weights else x_BTD
 
 
-def linear(x: jax.Array, w: jax.Array, bias: jax.Array | None, config: ModelConfig, contract: int = 1) -> jax.Array:
-    """x[..., in] @ w[in, out] + bias[out], f32, where `in` stands for the first `contract` axes of w and `out` for the others."""
+def linear(x: jax.Array, w, bias: jax.Array | None, config: ModelConfig, contract: int = 1) -> jax.Array:
+    """x[..., in] @ w[in, out] + bias[out], f32, where `in` stands for the first `contract` axes of w and `out` for the others.
+
+    `w` is an array or a form of forms.py; what an Adapted one adds is that of its adapter.
+    """
+    if isinstance(w, Adapted):
+        return linear(x, w.weight, bias, config, contract) + low_rank(x, w, config, contract)
     ins, outs = w.shape[:contract], w.shape[contract:]
     leading = x.shape[: x.ndim - contract]
-    y = matmul(x.reshape(*leading, math.prod(ins)), w.reshape(math.prod(ins), math.prod(outs)), config.dtype)
+    y = matmul(x.reshape(*leading, math.prod(ins)), matrix(w, contract), config.dtype)
     return plus(y.reshape(*leading, *outs), bias)
 
 
 def linear_many(weights: Params, names: Sequence[str], x: jax.Array, config: ModelConfig) -> list[jax.Array]:
     """`linear` with each of the weights named, w[in, out...]."""
     ws = [weights[name] for name in names]
-    products = matmul_many(x, [w.reshape(w.shape[0], -1) for w in ws], config.dtype)
+    products = matmul_many(x, [matrix(w.weight if isinstance(w, Adapted) else w, 1) for w in ws], config.dtype)
     shaped = [y.reshape(*x.shape[:-1], *w.shape[1:]) for y, w in zip(products, ws, strict=True)]
-    return [plus(y, weights.get(f"{name}_bias")) for y, name in zip(shaped, names, strict=True)]
+    ys = [plus(y, weights.get(f"{name}_bias")) for y, name in zip(shaped, names, strict=True)]
+    return [y + low_rank(x, w, config) if isinstance(w, Adapted) else y for y, w in zip(ys, ws, strict=True)]
+
+
+def low_rank(x: jax.Array, w: Adapted, config: ModelConfig, contract: int = 1) -> jax.Array:
+    """What an adapter adds to x[B, ..., in] @ w: factor dropout(x) a b."""
+    if w.keys_B is not None:
+        kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - w.rate, x.shape[1:]))(w.keys_B)
+        x = jnp.where(kept, x / (1 - w.rate), 0)
+    return w.factor * linear(linear(x, w.a, None, config, contract), w.b, None, config)
+
+
+def lookup(table, ids: jax.Array) -> jax.Array:
+    """Rows of a table [V, D], whole in D: f32[..., D]."""
+    # Whole, as the head needs it too: cut over fsdp there, each device would look up every row of the batch and then exchange them.
+    return dense(jax.tree.map(lambda w: constrain(w, "vocab", None)[ids], table))
 
 
 def plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
@@ -44,12 +65,16 @@ def plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
 
 def mlp(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     """The feed-forward layer: f32[B, T, D]. With `gated`, act(x gate) * (x up) goes down (Shazeer 2020, eq. 6), else act(x up)."""
+    act = ACTIVATIONS[config.activation]
     if config.gated:
         gate_BTF, up_BTF = linear_many(weights, ("gate", "up"), x_BTD, config)
-        hidden_BTF = constrain(ACTIVATIONS[config.activation](gate_BTF)[0] * up_BTF, "batch", None, "mlp")
-        return linear(hidden_BTF, weights["down"], weights.get("down_bias"), config)
-    y_BTD = _mlp(x_BTD, weights["up"], weights.get("up_bias"), weights["down"], (config.activation, config.dtype))
-    return plus(y_BTD, weights.get("down_bias"))
+        hidden_BTF = act(gate_BTF)[0] * up_BTF
+    elif any(isinstance(weights[n], FORMS) for n in ("up", "down")):
+        hidden_BTF = act(linear(x_BTD, weights["up"], weights.get("up_bias"), config))[0]
+    else:
+        y_BTD = _mlp(x_BTD, weights["up"], weights.get("up_bias"), weights["down"], (config.activation, config.dtype))
+        return plus(y_BTD, weights.get("down_bias"))
+    return linear(constrain(hidden_BTF, "batch", None, "mlp"), weights["down"], weights.get("down_bias"), config)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

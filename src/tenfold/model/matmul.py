@@ -5,6 +5,8 @@ half speed or less; a real transposed copy of the left side first is quicker. So
 it is tried once for each shape and the plain form taken where it fails. Other backends, and meshes of several devices, always take the
 plain form.
 
+A weight may be an Int8: whole numbers up to 127 are exact in the compute type, so its scales, one an output, are left to multiply the sums.
+
 Shapes: M inputs, N outputs, R rows (all leading axes flattened).
 """
 
@@ -17,32 +19,51 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
+from tenfold.model.forms import Int8, Turned8
 from tenfold.sharding.axes import on_one_device
 
 FEW_ROWS = 128
 
 
-def matmul(x: jax.Array, w_MN: jax.Array, dtype: str) -> jax.Array:
+def matmul(x: jax.Array, w_MN: jax.Array | Int8, dtype: str) -> jax.Array:
     """x[..., M] @ w -> f32[..., N]."""
+    if isinstance(w_MN, Turned8):
+        return matmul_turned8(x, w_MN)
+    if isinstance(w_MN, Int8):
+        return _matmul_int8(x, w_MN.values, w_MN.scale, dtype)
     return _matmul(x, w_MN, dtype)
 
 
-def matmul_many(x: jax.Array, weights: Sequence[jax.Array], dtype: str) -> list[jax.Array]:
+def matmul_many(x: jax.Array, weights: Sequence[jax.Array | Int8], dtype: str) -> list[jax.Array]:
     """x @ w for each of several w[M, N]: one product for many rows on one device, which reads x and its transposed copy once.
 
-    The weights stay apart for few rows, since joining them would cost more than the product and small products run side by side, and on
-    a mesh, where joining would move parts of them between devices.
+    The weights stay apart for few rows, since joining them would cost more than the product and small products run side by side; on a
+    mesh, where joining would move parts of them between devices; and in 8 bits, which have no gradient.
     """
-    if x.size < FEW_ROWS * x.shape[-1] or not on_one_device():
+    if x.size < FEW_ROWS * x.shape[-1] or not on_one_device() or any(isinstance(w, Int8 | Turned8) for w in weights):
         return [matmul(x, w, dtype) for w in weights]
     return list(_matmul_many(x, tuple(weights), dtype))
 
 
-def matmul_transposed(x: jax.Array, w_NM: jax.Array, dtype: str) -> jax.Array:
+def matmul_transposed(x: jax.Array, w_NM: jax.Array | Turned8, dtype: str) -> jax.Array:
     """x[..., M] @ w^T -> f32[..., N], without moving w."""
+    if isinstance(w_NM, Turned8):
+        return matmul_turned8(x, w_NM)
     # Of rows: for more axes XLA's CPU would turn w around.
     y_RN = product(rows(x).astype(dtype), w_NM.astype(dtype), contract=1)
     return y_RN.reshape(*x.shape[:-1], -1)
+
+
+def matmul_turned8(x: jax.Array, w: Turned8) -> jax.Array:
+    """x[..., M] @ w -> f32[..., N], with both in 8 bits."""
+    x_RM = rows(x).astype(jnp.float32)
+    largest_R1 = jnp.abs(x_RM).max(-1, keepdims=True)
+    scale_R1 = jnp.where(largest_R1 > 0, largest_R1, 1.0) / 127
+    small_RM = jnp.round(x_RM / scale_R1).astype(jnp.int8)
+    if small_RM.shape[0] == 1:
+        small_RM = jnp.concatenate([small_RM, small_RM])  # as in `product`
+    y_RN = fixed(lax.dot_general(small_RM, w.values_NM, (((1,), (1,)), ((), ())), preferred_element_type=jnp.int32))[: x_RM.shape[0]]
+    return (y_RN.astype(jnp.float32) * scale_R1 * w.scale_N).reshape(*x.shape[:-1], -1)
 
 
 def product(x: jax.Array, w: jax.Array, contract: int = 0) -> jax.Array:
@@ -100,6 +121,26 @@ def _matmul_backward(dtype, saved, dy):
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _matmul_int8(x, values_MN, scale_1N, dtype):
+    """x @ (values * scale). The weight has no gradient, and is turned to the compute type anew in the backward pass, not kept so."""
+    return dot(x.astype(dtype), values_MN.astype(dtype), ((x.ndim - 1,), (0,))) * scale_1N[0]
+
+
+def _matmul_int8_forward(x, values_MN, scale_1N, dtype):
+    return _matmul_int8(x, values_MN, scale_1N, dtype), (values_MN, scale_1N, jnp.zeros((), x.dtype))
+
+
+def _matmul_int8_backward(dtype, saved, dy):
+    values_MN, scale_1N, like = saved
+    values_MN, dy = lax.optimization_barrier((values_MN, dy))  # else the compiler would keep the forward pass's copy until here
+    dy = (dy * scale_1N[0]).astype(dtype)
+    return dot(dy, values_MN.astype(dtype), ((dy.ndim - 1,), (1,))).astype(like.dtype), None, None
+
+
+_matmul_int8.defvjp(_matmul_int8_forward, _matmul_int8_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import dense
 from tenfold.model.layers import ACTIVATIONS, mlp
 from tenfold.model.matmul import rows
 from tenfold.model.params import Params
@@ -115,7 +116,7 @@ def run_experts(weights: Params, x_MD: jax.Array, sizes_E: jax.Array, expert_M: 
     """f32[M, D]: each row through its expert; rows are sorted by expert, `sizes_E` of each."""
 
     def product(x, name):
-        w = weights[name].astype(config.dtype)
+        w = dense(weights[name]).astype(config.dtype)
         y = jax.lax.ragged_dot(x.astype(config.dtype), w, sizes_E.astype(jnp.int32), preferred_element_type=jnp.float32)
         return y + weights[f"{name}_bias"][expert_M] if f"{name}_bias" in weights else y
 

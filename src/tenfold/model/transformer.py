@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from tenfold.model.attention.kinds import attend, attend_across, attend_cached
 from tenfold.model.cache import Cache, LayerCache, extend
 from tenfold.model.config import AttentionKind, Dense, ModelConfig
-from tenfold.model.layers import ACTIVATIONS, linear, linear_many, mlp, norm, plus
+from tenfold.model.forms import dense
+from tenfold.model.layers import ACTIVATIONS, linear, linear_many, lookup, mlp, norm, plus
 from tenfold.model.matmul import matmul_transposed
 from tenfold.model.moe import Routing, moe, no_routing
 from tenfold.model.params import Params
@@ -103,8 +104,7 @@ def encode(params: Params, config: ModelConfig, tokens_BS: jax.Array, real_BS: j
 
 def embed(params: Params, config: ModelConfig, tokens_BT: jax.Array, positions_BT: jax.Array | None) -> jax.Array:
     """f32[B, T, D]. Positions absent: 0, 1, 2, ..."""
-    # Whole in D, as the head needs it too: cut over fsdp there, each device would look up every row of the batch and then exchange them.
-    x_BTD = constrain(params["embedding"], "vocab", None)[tokens_BT]
+    x_BTD = lookup(params["embedding"], tokens_BT)
     if config.positions == "learned":
         x_BTD += params["position"][: tokens_BT.shape[1]] if positions_BT is None else params["position"][positions_BT]
     if config.token_types:
@@ -211,7 +211,7 @@ def head_input(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Arr
 
 def head(params: Params) -> tuple[jax.Array, jax.Array | None]:
     """The table [V, D] and bias [V] that turn the head's input into logits."""
-    return params["head"] if "head" in params else params["embedding"], params.get("head_bias")
+    return dense(params["head"] if "head" in params else params["embedding"]), params.get("head_bias")
 
 
 def logits(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:

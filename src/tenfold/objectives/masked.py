@@ -9,12 +9,15 @@ Shapes: B, T as in model/config.py.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward
 from tenfold.objectives.causal import LossSums, loss_sums
+from tenfold.sharding.axes import constrain
 
 CHOSEN, MASKED, RANDOM = 0.15, 0.8, 0.1
 
@@ -28,6 +31,11 @@ class MaskedRow(NamedTuple):
     """bool: where it must say what stood there."""
 
 
+def chosen_count(places: int) -> int:
+    """How many of `places` positions are chosen: the more, the more there are."""
+    return max(1, round(CHOSEN * places))
+
+
 def mask_row(seed: Sequence[int], tokens_T: np.ndarray, may_T: np.ndarray, vocab: int) -> MaskedRow:
     """Noise on one row: a function of `seed` (whole numbers, such as data.seed and the row's) and of the row alone.
 
@@ -35,7 +43,7 @@ def mask_row(seed: Sequence[int], tokens_T: np.ndarray, may_T: np.ndarray, vocab
     """
     random = np.random.default_rng(list(seed))
     places = random.permutation(np.flatnonzero(may_T))
-    places = places[: max(1, round(CHOSEN * len(places)))]
+    places = places[: chosen_count(len(places))]
     fate = random.random(len(places))
     read_T, chosen_T = tokens_T.astype(np.int32), np.zeros(len(tokens_T), bool)
     read_T[places[fate < MASKED]] = vocab
@@ -45,11 +53,20 @@ def mask_row(seed: Sequence[int], tokens_T: np.ndarray, may_T: np.ndarray, vocab
     return MaskedRow(read_T, chosen_T)
 
 
-def masked_loss(params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0) -> LossSums:
+def masked_loss(
+    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, most: int | None = None
+) -> LossSums:
     """Sums of the losses of a batch; `weights_BT` is 1 at the chosen positions, `targets_BT` what stood there before the noise.
 
-    `segments_BT` masks attention across documents and padding where given.
+    `segments_BT` masks attention across documents and padding where given. `most`: no row has more chosen positions, as none of
+    `mask_row`'s has more than `chosen_count(T)`; the head then reads so many of each row, and not all T.
     """
     if config.causal or config.encoder_layers:
         raise ValueError("the masked objective is for a model that looks both ways and has no decoder")
-    return loss_sums(params, config, forward(params, config, tokens_BT, segments_BT), targets_BT, weights_BT, z_loss)
+    output = forward(params, config, tokens_BT, segments_BT)
+    if most is not None and most < weights_BT.shape[1]:
+        weights_BT, places_BC = jax.lax.top_k(weights_BT, most)
+        x_BCD = jnp.take_along_axis(output.x_BTD, places_BC[..., None], 1)
+        output = output._replace(x_BTD=constrain(x_BCD, "batch", None, None))
+        targets_BT = jnp.take_along_axis(targets_BT, places_BC, 1)
+    return loss_sums(params, config, output, targets_BT, weights_BT, z_loss)

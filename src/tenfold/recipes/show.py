@@ -60,11 +60,11 @@ class Display:
     def sample(self, step: int, prompt: str, text: str) -> None: ...
 
 
-def stream_completions(run: str, prompts: tuple[str, ...], settings: GenerateConfig) -> None:
-    """Prints completions of what `load` takes as they are written: one prompt flows, several are printed one after the other."""
+def stream_completions(run: str, prompts: tuple[str, ...], settings: GenerateConfig, adapter: str | None = None) -> None:
+    """Prints completions of what `load` takes, as they are written: one prompt flows, several are printed one after the other."""
     from tenfold.api import load
 
-    model = load(run)
+    model = load(run, adapter)
     asked: dict[str, Any] = asdict(settings) | {"stop": settings.stops}
     if len(prompts) == 1:
         write(prompts[0])

@@ -8,11 +8,11 @@ from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Param, Params, model_params
 
-Weights = Callable[[Params, Params | None], Params]
-"""(what is trained, what is not) -> the model's weights, inside a step."""
+Weights = Callable[[Params, Params | None, jax.Array | None], Params]
+"""(what is trained, what is not, a random key for each row or None where nothing is drawn) -> the model's weights, inside a step."""
 
 
-def own_weights(params: Params, base: Params | None) -> Params:
+def own_weights(params: Params, base: Params | None = None, keys_B: jax.Array | None = None) -> Params:
     """All weights are trained."""
     return params
 
@@ -20,7 +20,7 @@ def own_weights(params: Params, base: Params | None) -> Params:
 def still_weights(config: ModelConfig, frozen: tuple[str, ...]) -> Weights:
     """All weights but some: those take no gradient, so none is computed."""
     mask = frozen_mask(config, frozen)
-    return lambda params, base: jax.tree.map(lambda w, still: jax.lax.stop_gradient(w) if still else w, params, mask)
+    return lambda params, base, keys_B: jax.tree.map(lambda w, still: jax.lax.stop_gradient(w) if still else w, params, mask)
 
 
 def frozen_mask(config: ModelConfig, frozen: tuple[str, ...]) -> Params:

@@ -19,15 +19,16 @@ from tenfold.tokens.prefetch import Prefetcher
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.batches import Batches
 from tenfold.train.checkpoint import Checkpoints
+from tenfold.train.frozen import own_weights
 from tenfold.train.held_out import measure, token_bytes
-from tenfold.train.lora import weights_of
+from tenfold.train.lora import merge, weights_of
 from tenfold.train.meter import Meter, Watch
 from tenfold.train.noise import Rows
 from tenfold.train.optimizer import make_optimizer
 from tenfold.train.recipe import Recipe, to_dict
 from tenfold.train.records import Records, cut_back, seconds_so_far
 from tenfold.train.signals import stop_on_signals
-from tenfold.train.start import first_state, start_params
+from tenfold.train.start import base_params, first_state
 from tenfold.train.state import State, abstract_state, state_shardings
 from tenfold.train.step import RouterLosses, evaluate_step, jit_train_step
 
@@ -51,7 +52,7 @@ class Session:
     evaluate: Callable = field(init=False)
     optimizer: Any = field(init=False)
     whole: Callable = field(init=False)
-    """(what is trained, base) -> the model's weights."""
+    """(what is trained, base) -> the model's weights, each as one array."""
     lengths: np.ndarray | None = field(init=False)
 
     def __post_init__(self):
@@ -59,9 +60,9 @@ class Session:
         self.optimizer = make_optimizer(self.recipe)
         shardings = state_shardings(config, self.optimizer, self.mesh, self.recipe.lora)
         weights, router = weights_of(self.recipe), RouterLosses(train.balance_loss, train.router_z_loss)
-        self.train_step = jit_train_step(config, self.optimizer, train.z_loss, shardings, router, weights)
-        self.whole = jax.jit(weights) if self.recipe.lora.rank else lambda params, base: params
-        self.evaluate = jax.jit(partial(evaluate_step, config))
+        self.train_step = jit_train_step(config, self.optimizer, train.z_loss, shardings, router, weights, train.seed)
+        self.whole = jax.jit(lambda trained, base: merge(base, trained, self.recipe.lora)) if self.recipe.lora.rank else own_weights
+        self.evaluate = jax.jit(lambda base, trained, batch: evaluate_step(config, weights(trained, base, None), batch))
         self.lengths = None
         if self.recipe.train.objective == "causal":
             self.lengths = token_bytes(self.tokenizer, config.vocab) if self.tokenizer else np.ones(config.vocab, np.int64)
@@ -75,7 +76,7 @@ def fit(session: Session) -> tuple[State, bool]:
         if state is None:
             state = first_state(recipe, session.optimizer, session.mesh)
         if recipe.lora.rank:
-            session.base = start_params(recipe, session.mesh)
+            session.base = base_params(recipe, session.mesh)
         first = int(state.step)
         records = None
         if writes:
@@ -117,8 +118,7 @@ def _steps(session: Session, state: State, first: int, checkpoints: Checkpoints,
 
 
 def _write_held_out(session: Session, state: State, done: int, records) -> None:
-    params = session.whole(state.params, session.base)
-    found = measure(session.evaluate, params, session.held_out, session.lengths, session.mesh)
+    found = measure(partial(session.evaluate, session.base), state.params, session.held_out, session.lengths, session.mesh)
     if records:
         bits = {} if found.bits_per_byte is None else {"held_out_bits_per_byte": found.bits_per_byte}
         records.write("metrics.jsonl", done, held_out_loss=found.loss, **bits)

@@ -14,7 +14,7 @@ from tenfold.train.batches import Batches
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.device import peak_flops
 from tenfold.train.held_out import HeldOut
-from tenfold.train.noise import decoded
+from tenfold.train.noise import decoded, head_reads
 from tenfold.train.recipe import Recipe
 from tenfold.train.records import Records
 from tenfold.train.schedule import learning_rate
@@ -37,7 +37,8 @@ class Meter:
         self.recipe, self.batches, self.schedule = recipe, batches, batches.schedule
         self.records, self.checkpoints, self.watch = records, checkpoints, watch
         self.rate = learning_rate(recipe.optimizer, self.schedule, recipe.train.steps)
-        self.flops, (self.peak, _) = train_flops_per_token(recipe.model, decoded(recipe)), peak_flops(jax.devices())
+        self.flops = train_flops_per_token(recipe.model, decoded(recipe), head_reads(recipe), still=recipe.lora.rank > 0)
+        self.peak, _ = peak_flops(jax.devices())
         self.waiting: tuple[int, Metrics] | None = None
         self.spent = spent
         """Seconds of steps so far, in all sittings."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.objectives.masked import mask_row
+from tenfold.objectives.masked import chosen_count, mask_row
 from tenfold.objectives.spans import corrupt_row, row_length, shifted, span_counts
 from tenfold.tokens.loader import Batch
 from tenfold.tokens.prepare import Prepared
@@ -115,3 +115,8 @@ def reserved(recipe: Recipe) -> int:
 def decoded(recipe: Recipe) -> int:
     """Places of the decoder in a row, where there is one; else 0."""
     return span_counts(row_tokens(recipe)).targets if recipe.train.objective == "span" else 0
+
+
+def head_reads(recipe: Recipe) -> int:
+    """Positions of a row whose logits are made, where that is not all; else 0."""
+    return chosen_count(recipe.model.context) if recipe.train.objective == "masked" else 0

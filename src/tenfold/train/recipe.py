@@ -63,12 +63,21 @@ class LoraConfig:
     alpha: float = 16.0
     targets: tuple[str, ...] = ("query", "value")
     """Weights that get adapters, in every layer: of query, key, value, out, up, gate, down."""
+    dropout: float = 0.0
+    """Share of an adapter's input that is left out in training, drawn anew for each step, row, layer and target; 0.05 to 0.1 is usual."""
+    base: Literal["float32", "int8"] = "float32"
+    """What the model that stays is held as. int8: its large matrices in a quarter of the memory, rounded, with a scale for each output."""
+    adapter: str | None = None
+    """A directory of PEFT's adapters of the model that `start` names. They go on learning, with their own alpha and targets, where rank is
+    theirs; with rank 0 they are merged into the model, all of which learns."""
 
     def __post_init__(self):
         if self.rank < 0:
             raise UserError(f"lora.rank is {self.rank}, but must be at least 1, or 0 for no adapters; the paper used 1 to 64.")
         if not self.alpha > 0:
             raise UserError(f"lora.alpha is {self.alpha}, but must be above 0; twice lora.rank is usual.")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"lora.dropout is {self.dropout}, but must be at least 0 and below 1; 0.05 to 0.1 is usual.")
         unknown = [name for name in self.targets if name not in LORA_TARGETS]
         if unknown or not self.targets or len(set(self.targets)) < len(self.targets):
             raise UserError(f"lora.targets is {' '.join(self.targets) or 'empty'}.\n  Name some of {', '.join(LORA_TARGETS)}, each once.")
@@ -161,6 +170,13 @@ class Recipe:
                 )
         if self.lora.rank and self.start is None:
             raise UserError(f"lora.rank is {self.lora.rank}, but start names no model to adapt.\n  Name one with --from.")
+        if self.lora.adapter and self.start is None:
+            raise UserError(f"lora.adapter is {self.lora.adapter}, but start names no model that it adapts.\n  Name one with --from.")
+        if self.lora.base != "float32" and not self.lora.rank:
+            raise UserError(
+                f"lora.base is {self.lora.base}, but lora.rank is 0, which trains the model itself, and it is trained in float32."
+                "\n  Leave lora.base out, or train adapters: --lora.rank 8."
+            )
         if self.lora.rank and self.train.frozen:
             raise UserError(
                 f"train.frozen names {' '.join(self.train.frozen)}, but with lora.rank {self.lora.rank} all weights of the model stay."

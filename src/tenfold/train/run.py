@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tenfold.errors import UserError
 from tenfold.train.recipe import Recipe, differences, load_recipe, save_recipe
@@ -60,37 +61,27 @@ def open_run(path: Path, recipe: Recipe) -> Run:
 def begin_run(run: Run, fingerprint: str, start: str | None = None) -> None:
     """Writes the recipe once all of it has been checked, so that a refused one is not in its mend's way; refuses changed data, and a
     changed start, whose fingerprint is `start`."""
-    check_same_data(run, fingerprint)
+    check_same(run, "data", fingerprint)
     if start is not None:
-        check_same_start(run, start)
+        check_same(run, "start", start)
     save_recipe(run.recipe, run.path / "recipe.yaml")
 
 
-def check_same_data(run: Run, fingerprint: str) -> None:
-    """Refuses to go on with other tokens than the run began with; notes them where it begins."""
-    file = run.path / "data.json"
+def check_same(run: Run, what: Literal["data", "start"], fingerprint: str) -> None:
+    """Refuses to go on with other tokens, or from another model, than the run began with; notes them where it begins."""
+    file = run.path / f"{what}.json"
     if not file.exists():
         write_json(file, {"fingerprint": fingerprint})
         return
     before = json.loads(file.read_text())["fingerprint"]
     if before != fingerprint:
+        began, mend = {
+            "data": ("with other data: its tokens", f"The documents or the tokenizer of {', '.join(run.recipe.data.paths)} have changed."),
+            "start": (f"from another model: {run.recipe.start}", "Its files have changed."),
+        }[what]
         raise UserError(
-            f"{run.path} was begun with other data: its tokens had the fingerprint {before}, and now {fingerprint}.\n"
-            f"  The documents or the tokenizer of {', '.join(run.recipe.data.paths)} have changed. Put them back, or begin anew with --out."
-        )
-
-
-def check_same_start(run: Run, fingerprint: str) -> None:
-    """Refuses another model under the run than it began from; notes it where the run begins."""
-    file = run.path / "start.json"
-    if not file.exists():
-        write_json(file, {"fingerprint": fingerprint})
-        return
-    before = json.loads(file.read_text())["fingerprint"]
-    if before != fingerprint:
-        raise UserError(
-            f"{run.path} was begun from another model: {run.recipe.start} had the fingerprint {before}, and now has {fingerprint}.\n"
-            "  Put back the files it had, or begin anew with --out."
+            f"{run.path} was begun {began} had the fingerprint {before}, and now {fingerprint}.\n"
+            f"  {mend} Put them back, or begin anew with --out."
         )
 
 

@@ -11,16 +11,19 @@ from pathlib import Path
 import jax
 from jax.sharding import Mesh
 
+from tenfold.convert.peft import adapter_files, read_adapters
 from tenfold.convert.start import content_fingerprint, model_files, open_model
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import quantised_axes, quantised_params
 from tenfold.model.params import Params, restack
+from tenfold.sharding.axes import sharding
 from tenfold.tokens.shards import is_shards
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.lora import merge
-from tenfold.train.recipe import Recipe
-from tenfold.train.run import Run, check_same_start, read_run
+from tenfold.train.recipe import LoraConfig, Recipe
+from tenfold.train.run import Run, check_same, read_run
 from tenfold.train.state import State, init_state, param_shardings, state_of
 
 
@@ -42,11 +45,35 @@ def open_start(recipe: Recipe) -> Start:
     if not recipe.start:
         raise UserError(f"the recipe {recipe.name} starts from a trained model, and start names none.\n  Name one with --from.")
     path = Path(recipe.start).expanduser()
-    if (path / "recipe.yaml").exists():
-        return _open_run(path)
+    start = _open_run(path) if (path / "recipe.yaml").exists() else _open_other(path, recipe)
+    return _with_adapter(start, recipe.lora) if recipe.lora.adapter else start
+
+
+def _open_other(path: Path, recipe: Recipe) -> Start:
     opened = open_model(path, recipe.model.dtype)
     tokenizer_path = path if (path / "tokenizer.json").exists() else None
     return Start(path, opened.config, opened.params, opened.tokenizer, tokenizer_path, lambda: content_fingerprint(model_files(path)))
+
+
+def _with_adapter(start: Start, lora: LoraConfig) -> Start:
+    """The start with PEFT's adapters: merged, or, where they go on learning, known by their fingerprint only."""
+    directory = Path(str(lora.adapter)).expanduser()
+    missing = [file.name for file in adapter_files(directory) if not file.exists()]
+    if missing:
+        raise UserError(f"lora.adapter is {directory}, which holds no {missing[0]}.\n  Name a directory that PEFT's save_pretrained wrote.")
+
+    def fingerprint() -> str:
+        return f"{start.fingerprint()}-{content_fingerprint(adapter_files(directory))}"
+
+    if lora.rank:
+        return replace(start, fingerprint=fingerprint)
+    return replace(start, params=lambda mesh: adapted(start.params(mesh), start.config, directory), fingerprint=fingerprint)
+
+
+def adapted(params: Params, config: ModelConfig, directory: Path) -> Params:
+    """The weights with PEFT's adapters of a directory merged into them."""
+    found = read_adapters(directory, config)
+    return jax.jit(partial(merge, lora=LoraConfig(found.rank, found.alpha, found.targets)))(params, found.tree)
 
 
 def _open_run(path: Path) -> Start:
@@ -92,7 +119,19 @@ def fitted(recipe: Recipe, start: Start, path: Path) -> Recipe:
         raise UserError(
             f"{start.path} has no tokenizer to encode {raw[0]} with.\n  Name the model's own with --data.tokenizer, or give shards."
         )
-    return replace(recipe, model=model, data=replace(recipe.data, tokenizer=tokenizer))
+    recipe = replace(recipe, model=model, data=replace(recipe.data, tokenizer=tokenizer))
+    return replace(recipe, lora=_fitted_lora(recipe.lora, model)) if recipe.lora.adapter and recipe.lora.rank else recipe
+
+
+def _fitted_lora(lora: LoraConfig, config: ModelConfig) -> LoraConfig:
+    """With the alpha and the targets of the adapters it goes on from. Raises UserError for another rank than theirs."""
+    found = read_adapters(str(lora.adapter), config)
+    if found.rank != lora.rank:
+        raise UserError(
+            f"lora.rank is {lora.rank}, but {lora.adapter} holds adapters of rank {found.rank}.\n"
+            f"  Use --lora.rank {found.rank} to go on with them, or 0 to merge them into the model and train that."
+        )
+    return replace(lora, alpha=found.alpha, targets=found.targets)
 
 
 def bring_tokenizer(start: Start | None, path: Path) -> None:
@@ -111,6 +150,15 @@ def start_params(recipe: Recipe, mesh: Mesh) -> Params:
     return jax.jit(partial(_relaid, config=recipe.model), out_shardings=shardings)(params)
 
 
+def base_params(recipe: Recipe, mesh: Mesh) -> Params:
+    """The model under a recipe's adapters, as `lora.base` says: f32, or its large matrices as Int8."""
+    params, config = start_params(recipe, mesh), recipe.model
+    if recipe.lora.base == "float32":
+        return params
+    where = quantised_axes(config, partial(sharding, mesh))
+    return jax.jit(partial(quantised_params, config), out_shardings=where, donate_argnums=0)(params)
+
+
 def _relaid(params: Params, config: ModelConfig) -> Params:
     relaid = params | {"blocks": restack(params["blocks"], config.period)}
     if config.encoder_layers:
@@ -124,6 +172,10 @@ def first_state(recipe: Recipe, optimizer, mesh: Mesh) -> State:
     """The State before the first step: new weights or adapters, or the weights of the recipe's start."""
     if recipe.start and not recipe.lora.rank:
         return state_of(start_params(recipe, mesh), recipe.model, optimizer, mesh)
+    if recipe.lora.adapter:
+        found = read_adapters(recipe.lora.adapter, recipe.model).tree
+        adapters = jax.tree.map(jax.device_put, found, param_shardings(recipe.model, mesh, recipe.lora))
+        return state_of(adapters, recipe.model, optimizer, mesh, recipe.lora)
     return init_state(recipe.model, optimizer, mesh, recipe.train.seed, recipe.lora)
 
 
@@ -136,5 +188,5 @@ def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
     found, step = load_params(run.path, recipe.model, mesh, recipe.lora)
     if not recipe.lora.rank:
         return found, step
-    check_same_start(run, open_start(recipe).fingerprint())
-    return jax.jit(partial(merge, lora=recipe.lora))(start_params(recipe, mesh), found), step
+    check_same(run, "start", open_start(recipe).fingerprint())
+    return jax.jit(partial(merge, lora=recipe.lora))(base_params(recipe, mesh), found), step

@@ -64,9 +64,9 @@ def init_state(config: ModelConfig, optimizer: optax.GradientTransformation, mes
     return jax.jit(start, out_shardings=state_shardings(config, optimizer, mesh, lora))(jax.random.key(seed))
 
 
-def state_of(params: Params, config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
-    """A State at step 0 of weights that exist, which it takes over."""
-    shardings = state_shardings(config, optimizer, mesh)
+def state_of(params: Params, config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, lora: LoraConfig = NO_LORA) -> State:
+    """A State at step 0 of weights or adapters that exist, which it takes over."""
+    shardings = state_shardings(config, optimizer, mesh, lora)
     opt_state = jax.jit(optimizer.init, out_shardings=shardings.opt_state)(params)
     return State(jax.device_put(jnp.int32(0), shardings.step), params, opt_state)
 

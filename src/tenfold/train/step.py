@@ -1,5 +1,7 @@
 """One update, and one measurement. Pure functions; nothing here knows which family it trains."""
 
+import math
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.moe import Routing, no_routing
 from tenfold.model.params import Params
 from tenfold.objectives.causal import LossSums, causal_loss
-from tenfold.objectives.masked import masked_loss
+from tenfold.objectives.masked import chosen_count, masked_loss
 from tenfold.objectives.spans import span_loss
 from tenfold.train.frozen import Weights, own_weights
 from tenfold.train.state import State
@@ -54,8 +56,10 @@ def batch_loss(params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, s
     if decoder_BU is not None:
         real_BT = None if segments_BT is None else segments_BT > 0
         return span_loss(params, config, tokens_BT, decoder_BU, targets_BT, weights_BT, real_BT, z_loss)
-    loss = causal_loss if config.causal else masked_loss
-    return loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss)
+    if config.causal:
+        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss)
+    most = chosen_count(tokens_BT.shape[1])  # of noise.Masked's rows
+    return masked_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, most)
 
 
 def train_step(
@@ -67,16 +71,19 @@ def train_step(
     base: Params | None = None,
     router: RouterLosses = NO_ROUTER_LOSSES,
     weights: Weights = own_weights,
+    seed: int = 0,
 ):
     """(new State, Metrics). Losses are means over the batch's real tokens, however it is cut into microbatches or devices.
 
     A mixture's router losses are those of each microbatch, whose tokens alone are balanced against each other.
-    `weights(state.params, base)` is the model: what is trained, put together with what is not.
+    `weights(state.params, base, keys_B)` is the model: what is trained, put together with what is not. What it draws at random is by keys
+    that are functions of `seed`, the step and the row's place in the batch.
     """
+    keys_AB = row_keys(seed, state.step, batch.tokens_ABT.shape[:2])
     weight = jnp.maximum(batch.weights_ABT.sum(), 1)
 
-    def objective(params, *microbatch):
-        sums = batch_loss(weights(params, base), config, *microbatch, z_loss=z_loss)
+    def objective(params, keys_B, *microbatch):
+        sums = batch_loss(weights(params, base, keys_B), config, *microbatch, z_loss=z_loss)
         if sums.routing is None:
             return sums.loss / weight, (sums.nll / weight, None)
         routing = sums.routing.scaled(1 / weight)
@@ -89,15 +96,21 @@ def train_step(
         return jax.tree.map(jnp.add, carry, (means, grads)), None
 
     if batch.tokens_ABT.shape[0] == 1:
-        (_, (loss, routing)), grads = gradient(state.params, *jax.tree.map(lambda a: a[0], tuple(batch)))
+        (_, (loss, routing)), grads = gradient(state.params, *jax.tree.map(lambda a: a[0], (keys_AB, *batch)))
     else:
         no_means = (jnp.float32(0), no_routing(config) if config.experts else None)
         zero = (no_means, jax.tree.map(jnp.zeros_like, state.params))
-        ((loss, routing), grads), _ = jax.lax.scan(add_microbatch, zero, tuple(batch))
+        ((loss, routing), grads), _ = jax.lax.scan(add_microbatch, zero, (keys_AB, *batch))
 
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return State(state.step + 1, params, opt_state), Metrics(loss, optax.tree.norm(grads), routing)
+
+
+def row_keys(seed: int, step: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """A random key for each row of a step's batch: of the same rows the same, into however many microbatches they are cut."""
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), zlib.crc32(b"rows of a step") & 0x7FFFFFFF), step)
+    return jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(math.prod(shape))).reshape(shape)
 
 
 def jit_train_step(
@@ -107,9 +120,10 @@ def jit_train_step(
     shardings: State,
     router: RouterLosses = NO_ROUTER_LOSSES,
     weights: Weights = own_weights,
+    seed: int = 0,
 ) -> Callable:
     """`train_step` compiled, with its state donated and kept where it lies. XLA compiles once for each batch size."""
-    step = partial(train_step, config, optimizer, z_loss, router=router, weights=weights)
+    step = partial(train_step, config, optimizer, z_loss, router=router, weights=weights, seed=seed)
     return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
 
