@@ -173,8 +173,9 @@ def test_decoding_in_eight_bits_agrees_with_scoring_in_eight_bits(tiny, noisy_pa
     written = np.concatenate(list(decode(params, config, PROMPTS[:rows], requests, 8)), 1)
     for prompt, tokens in zip(PROMPTS[:rows], written, strict=True):
         for n, token in enumerate(tokens.tolist()):
-            text = [*prompt, *tokens[:n].tolist()]
-            logits_V = np.asarray(logits(params, config, forward(params, config, np.array([text])).x_BTD))[0, -1]
+            padded = np.zeros((1, config.context), np.int32)
+            padded[0, : len(prompt) + n] = [*prompt, *tokens[:n].tolist()]
+            logits_V = np.asarray(score(params, config, padded))[0, len(prompt) + n - 1]
             assert logits_V[token] >= logits_V.max() - 1e-4
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from tenfold.generate.sampling import first_largest, ordered_bits, position_keys, restrict, row_keys, sample, scale
 
 V = 24
-finite = st.floats(-30, 30, width=32)
+finite = st.floats(-30, 30, width=32, allow_subnormal=False)  # XLA takes the smallest numbers for 0
 scores = hnp.arrays(np.float32, (3, V), elements=finite)
 tied_scores = hnp.arrays(np.float32, (3, V), elements=st.sampled_from([-2.0, -1.0, 0.0, 0.5]))
 

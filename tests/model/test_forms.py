@@ -38,7 +38,7 @@ def test_products_are_those_of_the_weight_it_stands_for(dtype):
     into, out = quantise(random(6, 4, 5), (0,)), quantise(random(3, 6, 7), (0, 1))
     np.testing.assert_allclose(linear(x, into, None, config), np.einsum("btd,dhk->bthk", x, dense(into)), atol=1e-4)
     np.testing.assert_allclose(linear(x, out, None, config, 2), np.einsum("bhk,hkd->bd", x, dense(out)), atol=1e-4)
-    for y, w in zip(linear_many(x, [into, dense(into)], [None, None], config), (into, into), strict=True):
+    for y, w in zip(linear_many({"a": into, "b": dense(into)}, ("a", "b"), x, config), (into, into), strict=True):
         np.testing.assert_allclose(y, linear(x, w, None, config), atol=0.2 if dtype == "bfloat16" else 1e-4)
     slopes = [jax.grad(lambda x, w=w: jnp.sin(linear(x, w, None, CONFIG)).sum())(x) for w in (into, dense(into))]
     np.testing.assert_allclose(*slopes, atol=far)
