@@ -1,6 +1,7 @@
-"""Files that are whole or absent, whenever the process dies."""
+"""Files and directories that are whole or absent, whenever the process dies."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,15 @@ def write_atomically(path: Path, text: str) -> Path:
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
     return path
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """An empty directory under another name, renamed to `path`, where nothing is yet, at the end; removed where the block raises."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,153 @@
+"""A checkpoint's model written and read a piece at a time, whatever its size.
+
+What is written is a checkpoint of Orbax like any other: its own handler writes the tree and all that belongs to it, and only the numbers of
+each leaf are ours to bring. A leaf is a zarr 3 array whose chunks are files of at most CHUNK_BYTES, uncompressed, for random-looking numbers
+hardly shrink; each holds its numbers in the order in which the source has them ("transpose" codec), so that nothing is turned on the way.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import tensorstore as ts
+
+from tenfold.convert.weights import Leaf
+from tenfold.errors import UserError
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import Param, Params, model_params
+from tenfold.train.checkpoint import Checkpoints, quiet_orbax
+
+StoredType = Literal["source", "float32", "bfloat16", "float16"]
+CHUNK_BYTES = 8 * 2**20
+WRITES_AT_ONCE = 4
+
+
+def write_checkpoint(folder: Path, leaves: Params, dtype: StoredType = "source") -> None:
+    """Writes a tree of Leaf as the checkpoint of step 0 in `folder`. It holds one tensor, and WRITES_AT_ONCE chunks, at a time."""
+    quiet_orbax()
+    registry = ocp.type_handlers.create_type_handler_registry((Leaf, _LeafHandler(dtype)))
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry)
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler(model=handler)) as checkpointer:
+        checkpointer.save(folder.resolve() / "0", args=ocp.args.Composite(model=ocp.args.PyTreeSave(leaves)))
+
+
+class _LeafHandler(ocp.type_handlers.TypeHandler):
+    """How Orbax writes a Leaf: as what it will read as an array."""
+
+    def __init__(self, dtype: StoredType):
+        self._dtype = dtype
+
+    def typestr(self) -> str:
+        return "jax.Array"
+
+    async def serialize(self, values, infos, args=None) -> list:
+        for leaf, info in zip(values, infos, strict=True):
+            await info.await_path_creation()
+            await asyncio.to_thread(_write_leaf, Path(info.path), leaf, np.dtype(self._dtype if self._dtype != "source" else leaf.dtype))
+        return []
+
+    async def metadata(self, infos):
+        raise NotImplementedError("a Leaf is written, and read as an array")
+
+    async def deserialize(self, infos, args=None):
+        raise NotImplementedError("a Leaf is written, and read as an array")
+
+
+def _write_leaf(path: Path, leaf: Leaf, dtype: np.dtype) -> None:
+    store, chunk, writes = None, (), deque[Any]()
+    for at, piece in leaf.pieces():
+        if store is None:
+            order = sorted(range(piece.ndim), key=lambda axis: -abs(piece.strides[axis]))
+            chunk = chunk_shape(piece.shape, order, dtype.itemsize)
+            whole_order = [*range(len(at)), *(len(at) + axis for axis in order)]
+            store = _create(path, leaf.shape, (*(1 for _ in at), *chunk), whole_order, dtype)
+        for cut in _cuts(piece.shape, chunk):
+            if len(writes) == WRITES_AT_ONCE:
+                writes.popleft().result()
+            numbers = np.asarray(piece[cut], dtype)
+            writes.append(store[(*at, *cut)].write(numbers, can_reference_source_data_indefinitely=True))
+    for write in writes:
+        write.result()
+
+
+def chunk_shape(shape: tuple[int, ...], order: list[int], itemsize: int) -> tuple[int, ...]:
+    """Equal parts of at most CHUNK_BYTES of an array whose axes lie in `order`, slowest first: each part lies in one run."""
+    chunk = list(shape)
+    for axis in order:
+        parts = -(-int(np.prod(chunk, dtype=object)) * itemsize // CHUNK_BYTES)
+        if parts > 1:
+            chunk[axis] = -(-shape[axis] // min(parts, shape[axis]))
+    return tuple(chunk)
+
+
+def _cuts(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    starts = product(*[range(0, size, step) for size, step in zip(shape, chunk, strict=True)])
+    return (tuple(slice(a, min(a + n, size)) for a, n, size in zip(at, chunk, shape, strict=True)) for at in starts)
+
+
+def _create(path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], order: list[int], dtype: np.dtype):
+    metadata = {
+        "shape": shape,
+        "data_type": str(dtype),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "codecs": [
+            {"name": "transpose", "configuration": {"order": order}},
+            {"name": "bytes", "configuration": {"endian": "little"}},
+        ],
+    }
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
+    spec |= {"store_data_equal_to_fill_value": True, "fill_missing_data_reads": False}
+    return ts.open(spec, create=True, delete_existing=True).result()
+
+
+class Stored:
+    """A weight in a checkpoint on disk: read when it is indexed and asked for as an array, and then only that part."""
+
+    def __init__(self, store, where: str):
+        self._store, self._where = store, where
+        self.shape, self.dtype = tuple(store.shape), store.dtype.numpy_dtype
+
+    def __getitem__(self, index) -> "Stored":
+        return Stored(self._store[index], self._where)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        order = list(self._store.chunk_layout.inner_order or range(self._store.ndim))
+        turned = self._store[ts.d[order].transpose[:]] if self._store.ndim else self._store
+        try:
+            return np.asarray(turned.read().result().transpose(np.argsort(order)), dtype)
+        except Exception as error:  # tensorstore, its files and its codecs each raise their own for a damaged file
+            what = str(error).splitlines()[0]
+            raise UserError(f"{self._where} cannot be read: {what}\n  Remove that checkpoint, or make it anew.") from error
+
+
+def stored_params(run: Path, config: ModelConfig) -> tuple[Params, int]:
+    """A run's newest weights as a tree of Stored, none of them read, and the step they are of."""
+    with Checkpoints(run / "checkpoints") as checkpoints:
+        return checkpoints.newest(lambda step: (open_stored(checkpoints.folder / str(step) / "model", config), step))
+
+
+def open_stored(folder: Path, config: ModelConfig) -> Params:
+    """The weights in one checkpoint's folder, whichever of Orbax's forms it has; tensorstore's errors where it is damaged."""
+    said = json.loads((folder / "_METADATA").read_text())
+    driver = "zarr3" if said["use_zarr3"] else "zarr"
+    base = {"driver": "ocdbt", "base": f"file://{folder}/"} if said["use_ocdbt"] else {"driver": "file", "path": f"{folder}/"}
+
+    def opened(path, p: Param) -> Stored:
+        name = ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)
+        kvstore = base | {"path": f"{base.get('path', '')}{name}/"}
+        store = ts.open({"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": False}, context=context).result()
+        if tuple(store.shape) != p.shape:
+            raise ValueError(f"{name} is {list(store.shape)}, and the recipe makes it {list(p.shape)}")
+        return Stored(store, f"{folder}: {name}")
+
+    # Training writes a stack of layers as one chunk: kept, with two more that one tensor may be made of, it is read once for all of them.
+    stacks = [p.size * 4 for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)) if p.stacked and p.shape[0] > 1]
+    context = ts.Context({"cache_pool": {"total_bytes_limit": 3 * max(stacks, default=0) if driver == "zarr" else 0}})
+    return jax.tree_util.tree_map_with_path(opened, model_params(config), is_leaf=lambda p: isinstance(p, Param))
