@@ -26,6 +26,7 @@ class Checkpoint:
     config: ModelConfig
     names: Names
     tensors: dict[str, Tensor]
+    chat_template: str | None = None
 
     def params(self, mesh: jax.sharding.Mesh) -> Params:
         """The weights, f32, on a mesh."""
@@ -83,9 +84,7 @@ def _named(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {family.prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def save_checkpoint(
-    path: Path, config: ModelConfig, params: Params, tokenizer: Tokenizer | None, shard_bytes: int = SHARD_BYTES
-) -> None:
+def save_checkpoint(path: Path, config: ModelConfig, params: Params, tokenizer: Tokenizer | None, shard_bytes: int = SHARD_BYTES) -> None:
     """Writes a directory that the Hugging Face library loads, in the types that the weights have.
 
     The leaves of `params` are arrays, or what gives them when it is indexed (Leaf, Stored): one tensor is held at a time. Raises UserError

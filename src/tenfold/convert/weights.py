@@ -176,7 +176,7 @@ def load_weights(names: Names, read: Read, mesh: jax.sharding.Mesh) -> Params:
 
     def load(p: Param, leaf: Leaf) -> jax.Array:
         check_divides(leaf.name, p.shape, p.axes, mesh)
-        return jax.make_array_from_callback(p.shape, sharding(mesh, p.axes), leaf.part)
+        return jax.make_array_from_callback(p.shape, sharding(mesh, p.axes), leaf.part)  # type: ignore[arg-type]
 
     return jax.tree.map(load, model_params(names.config), lazy_weights(names, read), is_leaf=lambda p: isinstance(p, Param))
 

@@ -1,8 +1,8 @@
 """A checkpoint's model written and read a piece at a time, whatever its size.
 
-What is written is a checkpoint of Orbax like any other: its own handler writes the tree and all that belongs to it, and only the numbers of
-each leaf are ours to bring. A leaf is a zarr 3 array whose chunks are files of at most CHUNK_BYTES, uncompressed, for random-looking numbers
-hardly shrink; each holds its numbers in the order in which the source has them ("transpose" codec), so that nothing is turned on the way.
+What is written is a checkpoint of Orbax like any other: its own handler writes the tree and all that belongs to it, and only the numbers
+of each leaf are ours to bring. A leaf is a zarr 3 array whose chunks are files of at most CHUNK_BYTES, not compressed, as weights hardly
+shrink; each holds its numbers in the order in which the source has them (the codec "transpose"), so that nothing is turned on the way.
 """
 
 import asyncio
@@ -61,7 +61,9 @@ class _LeafHandler(ocp.type_handlers.TypeHandler):
 
 
 def _write_leaf(path: Path, leaf: Leaf, dtype: np.dtype) -> None:
-    store, chunk, writes = None, (), deque[Any]()
+    store: Any = None
+    chunk: tuple[int, ...] = ()
+    writes: deque[Any] = deque()
     for at, piece in leaf.pieces():
         if store is None:
             order = sorted(range(piece.ndim), key=lambda axis: -abs(piece.strides[axis]))
@@ -102,7 +104,7 @@ def _create(path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], order: l
             {"name": "bytes", "configuration": {"endian": "little"}},
         ],
     }
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
+    spec: dict[str, Any] = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
     spec |= {"store_data_equal_to_fill_value": True, "fill_missing_data_reads": False}
     return ts.open(spec, create=True, delete_existing=True).result()
 
@@ -148,6 +150,8 @@ def open_stored(folder: Path, config: ModelConfig) -> Params:
         return Stored(store, f"{folder}: {name}")
 
     # Training writes a stack of layers as one chunk: kept, with two more that one tensor may be made of, it is read once for all of them.
-    stacks = [p.size * 4 for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)) if p.stacked and p.shape[0] > 1]
+    stacks = [
+        p.size * 4 for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)) if p.stacked and p.shape[0] > 1
+    ]
     context = ts.Context({"cache_pool": {"total_bytes_limit": 3 * max(stacks, default=0) if driver == "zarr" else 0}})
     return jax.tree_util.tree_map_with_path(opened, model_params(config), is_leaf=lambda p: isinstance(p, Param))
