@@ -32,11 +32,16 @@ def write_atomically(path: Path, text: str) -> Path:
 
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """An empty directory under another name, renamed to `path`, where nothing is yet, at the end; removed where the block raises."""
+    """An empty directory under another name, flushed to the disk with all its files and renamed to `path`, where nothing is yet, at the
+    end; removed where the block raises."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
         yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
         os.rename(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -7,11 +7,11 @@ shrink; each holds its numbers in the order in which the source has them (the co
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -21,16 +21,16 @@ import tensorstore as ts
 from tenfold.convert.weights import Leaf
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.families.names import Shape
 from tenfold.model.params import Param, Params, model_params
 from tenfold.train.checkpoint import Checkpoints, quiet_orbax
 
 StoredType = Literal["source", "float32", "bfloat16", "float16"]
 CHUNK_BYTES = 8 * 2**20
-WRITES_AT_ONCE = 4
 
 
 def write_checkpoint(folder: Path, leaves: Params, dtype: StoredType = "source") -> None:
-    """Writes a tree of Leaf as the checkpoint of step 0 in `folder`. It holds one tensor, and WRITES_AT_ONCE chunks, at a time."""
+    """Writes a tree of Leaf as the checkpoint of step 0 in `folder`. It holds one tensor and one chunk at a time."""
     quiet_orbax()
     registry = ocp.type_handlers.create_type_handler_registry((Leaf, _LeafHandler(dtype)))
     handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry)
@@ -61,52 +61,49 @@ class _LeafHandler(ocp.type_handlers.TypeHandler):
 
 
 def _write_leaf(path: Path, leaf: Leaf, dtype: np.dtype) -> None:
-    store: Any = None
-    chunk: tuple[int, ...] = ()
-    writes: deque[Any] = deque()
+    layout = None
     for at, piece in leaf.pieces():
-        if store is None:
+        if layout is None:
             order = sorted(range(piece.ndim), key=lambda axis: -abs(piece.strides[axis]))
-            chunk = chunk_shape(piece.shape, order, dtype.itemsize)
-            whole_order = [*range(len(at)), *(len(at) + axis for axis in order)]
-            store = _create(path, leaf.shape, (*(1 for _ in at), *chunk), whole_order, dtype)
-        for cut in _cuts(piece.shape, chunk):
-            if len(writes) == WRITES_AT_ONCE:
-                writes.popleft().result()
-            numbers = np.asarray(piece[cut], dtype)
-            writes.append(store[(*at, *cut)].write(numbers, can_reference_source_data_indefinitely=True))
-    for write in writes:
-        write.result()
+            layout = chunk_shape(piece.shape, order, dtype.itemsize), order
+            _create(path, leaf.shape, *layout, dtype)
+        _write_piece(path, at, piece, *layout, dtype)
 
 
-def chunk_shape(shape: tuple[int, ...], order: list[int], itemsize: int) -> tuple[int, ...]:
+def chunk_shape(shape: Shape, order: Sequence[int], itemsize: int) -> Shape:
     """Equal parts of at most CHUNK_BYTES of an array whose axes lie in `order`, slowest first: each part lies in one run."""
     chunk = list(shape)
     for axis in order:
-        parts = -(-int(np.prod(chunk, dtype=object)) * itemsize // CHUNK_BYTES)
+        parts = -(-math.prod(chunk) * itemsize // CHUNK_BYTES)
         if parts > 1:
             chunk[axis] = -(-shape[axis] // min(parts, shape[axis]))
     return tuple(chunk)
 
 
-def _cuts(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    starts = product(*[range(0, size, step) for size, step in zip(shape, chunk, strict=True)])
-    return (tuple(slice(a, min(a + n, size)) for a, n, size in zip(at, chunk, shape, strict=True)) for at in starts)
-
-
-def _create(path: Path, shape: tuple[int, ...], chunk: tuple[int, ...], order: list[int], dtype: np.dtype):
+def _create(path: Path, shape: Shape, chunk: Shape, order: Sequence[int], dtype: np.dtype) -> None:
+    """Writes what says how a leaf lies: `chunk` and `order` are of a piece, which has the last axes of `shape`."""
+    before = len(shape) - len(chunk)
     metadata = {
         "shape": shape,
         "data_type": str(dtype),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": (1,) * before + chunk}},
         "codecs": [
-            {"name": "transpose", "configuration": {"order": order}},
+            {"name": "transpose", "configuration": {"order": [*range(before), *(before + axis for axis in order)]}},
             {"name": "bytes", "configuration": {"endian": "little"}},
         ],
     }
-    spec: dict[str, Any] = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}
-    spec |= {"store_data_equal_to_fill_value": True, "fill_missing_data_reads": False}
-    return ts.open(spec, create=True, delete_existing=True).result()
+    ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}, create=True).result()
+
+
+def _write_piece(path: Path, at: Shape, piece: np.ndarray, chunk: Shape, order: Sequence[int], dtype: np.dtype) -> None:
+    """Writes the chunks of a piece, whole ones straight from the map of its file; those at an end are filled up, as zarr has it."""
+    for place in product(*[range(-(-size // step)) for size, step in zip(piece.shape, chunk, strict=True)]):
+        part = piece[tuple(slice(n * step, (n + 1) * step) for n, step in zip(place, chunk, strict=True))]
+        if part.shape != chunk:
+            part = np.pad(part, [(0, full - size) for full, size in zip(chunk, part.shape, strict=True)])
+        file = path.joinpath("c", *map(str, (*at, *place)))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(np.ascontiguousarray(part.transpose(order), dtype).reshape(-1).view(np.uint8).data)
 
 
 class Stored:
