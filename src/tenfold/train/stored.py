@@ -5,13 +5,12 @@ of each leaf are ours to bring. A leaf is a zarr 3 array whose chunks are files 
 shrink; each holds its numbers in the order in which the source has them (the codec "transpose"), so that nothing is turned on the way.
 """
 
-import asyncio
 import json
 import math
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -26,16 +25,22 @@ from tenfold.model.params import Param, Params, model_params
 from tenfold.train.checkpoint import Checkpoints, quiet_orbax
 
 StoredType = Literal["source", "float32", "bfloat16", "float16"]
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 16 * 2**20
 
 
 def write_checkpoint(folder: Path, leaves: Params, dtype: StoredType = "source") -> None:
-    """Writes a tree of Leaf as the checkpoint of step 0 in `folder`. It holds one tensor and one chunk at a time."""
+    """Writes a tree of Leaf as the checkpoint of step 0 in `folder`. It holds one tensor and one chunk at a time.
+
+    Raises UserError where the disk takes no more.
+    """
     quiet_orbax()
     registry = ocp.type_handlers.create_type_handler_registry((Leaf, _LeafHandler(dtype)))
     handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=True, type_handler_registry=registry)
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler(model=handler)) as checkpointer:
-        checkpointer.save(folder.resolve() / "0", args=ocp.args.Composite(model=ocp.args.PyTreeSave(leaves)))
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(model=handler)) as checkpointer:
+            checkpointer.save(folder.resolve() / "0", args=ocp.args.Composite(model=ocp.args.PyTreeSave(leaves)))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}).\n  Name a place with room and permission.") from error
 
 
 class _LeafHandler(ocp.type_handlers.TypeHandler):
@@ -48,10 +53,12 @@ class _LeafHandler(ocp.type_handlers.TypeHandler):
         return "jax.Array"
 
     async def serialize(self, values, infos, args=None) -> list:
-        for leaf, info in zip(values, infos, strict=True):
-            await info.await_path_creation()
-            await asyncio.to_thread(_write_leaf, Path(info.path), leaf, np.dtype(self._dtype if self._dtype != "source" else leaf.dtype))
-        return []
+        async def write() -> None:  # when Orbax has made the directory, which it does meanwhile
+            for leaf, info in zip(values, infos, strict=True):
+                await info.await_path_creation()
+                _write_leaf(Path(info.path), leaf, np.dtype(self._dtype if self._dtype != "source" else leaf.dtype))
+
+        return [ocp.future.CommitFutureAwaitingContractedSignals(write(), name="leaves")]
 
     async def metadata(self, infos):
         raise NotImplementedError("a Leaf is written, and read as an array")
@@ -66,8 +73,9 @@ def _write_leaf(path: Path, leaf: Leaf, dtype: np.dtype) -> None:
         if layout is None:
             order = sorted(range(piece.ndim), key=lambda axis: -abs(piece.strides[axis]))
             layout = chunk_shape(piece.shape, order, dtype.itemsize), order
-            _create(path, leaf.shape, *layout, dtype)
-        _write_piece(path, at, piece, *layout, dtype)
+            path.mkdir()
+            (path / "zarr.json").write_text(json.dumps(_zarr(leaf.shape, *layout, dtype)))
+        _write_piece(path / "c", at, piece, *layout, dtype)
 
 
 def chunk_shape(shape: Shape, order: Sequence[int], itemsize: int) -> Shape:
@@ -80,19 +88,22 @@ def chunk_shape(shape: Shape, order: Sequence[int], itemsize: int) -> Shape:
     return tuple(chunk)
 
 
-def _create(path: Path, shape: Shape, chunk: Shape, order: Sequence[int], dtype: np.dtype) -> None:
-    """Writes what says how a leaf lies: `chunk` and `order` are of a piece, which has the last axes of `shape`."""
+def _zarr(shape: Shape, chunk: Shape, order: Sequence[int], dtype: np.dtype) -> dict[str, Any]:
+    """What says how a leaf lies (zarr 3, core specification); `chunk` and `order` are of a piece, which has the last axes of `shape`."""
     before = len(shape) - len(chunk)
-    metadata = {
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
         "shape": shape,
         "data_type": str(dtype),
+        "fill_value": 0.0,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": (1,) * before + chunk}},
+        "chunk_key_encoding": {"name": "default"},
         "codecs": [
             {"name": "transpose", "configuration": {"order": [*range(before), *(before + axis for axis in order)]}},
             {"name": "bytes", "configuration": {"endian": "little"}},
         ],
     }
-    ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata}, create=True).result()
 
 
 def _write_piece(path: Path, at: Shape, piece: np.ndarray, chunk: Shape, order: Sequence[int], dtype: np.dtype) -> None:
@@ -101,7 +112,7 @@ def _write_piece(path: Path, at: Shape, piece: np.ndarray, chunk: Shape, order: 
         part = piece[tuple(slice(n * step, (n + 1) * step) for n, step in zip(place, chunk, strict=True))]
         if part.shape != chunk:
             part = np.pad(part, [(0, full - size) for full, size in zip(chunk, part.shape, strict=True)])
-        file = path.joinpath("c", *map(str, (*at, *place)))
+        file = path.joinpath(*map(str, (*at, *place)))
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(np.ascontiguousarray(part.transpose(order), dtype).reshape(-1).view(np.uint8).data)
 
