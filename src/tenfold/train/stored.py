@@ -25,7 +25,7 @@ from tenfold.model.params import Param, Params, model_params
 from tenfold.train.checkpoint import Checkpoints, quiet_orbax
 
 StoredType = Literal["source", "float32", "bfloat16", "float16"]
-CHUNK_BYTES = 16 * 2**20
+CHUNK_BYTES = 8 * 2**20
 
 
 def write_checkpoint(folder: Path, leaves: Params, dtype: StoredType = "source") -> None:
@@ -82,9 +82,9 @@ def chunk_shape(shape: Shape, order: Sequence[int], itemsize: int) -> Shape:
     """Equal parts of at most CHUNK_BYTES of an array whose axes lie in `order`, slowest first: each part lies in one run."""
     chunk = list(shape)
     for axis in order:
-        parts = -(-math.prod(chunk) * itemsize // CHUNK_BYTES)
-        if parts > 1:
-            chunk[axis] = -(-shape[axis] // min(parts, shape[axis]))
+        if math.prod(chunk) * itemsize > CHUNK_BYTES:
+            most = max(1, CHUNK_BYTES * chunk[axis] // (math.prod(chunk) * itemsize))
+            chunk[axis] = -(-shape[axis] // -(-shape[axis] // most))
     return tuple(chunk)
 
 
@@ -161,5 +161,7 @@ def open_stored(folder: Path, config: ModelConfig) -> Params:
     stacks = [
         p.size * 4 for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)) if p.stacked and p.shape[0] > 1
     ]
-    context = ts.Context({"cache_pool": {"total_bytes_limit": 3 * max(stacks, default=0) if driver == "zarr" else 0}})
+    kept = 3 * max(stacks, default=0) if driver == "zarr" else 0
+    one = {"limit": 1}  # at a time, for each takes its chunk's memory
+    context = ts.Context({"cache_pool": {"total_bytes_limit": kept}, "data_copy_concurrency": one, "file_io_concurrency": one})
     return jax.tree_util.tree_map_with_path(opened, model_params(config), is_leaf=lambda p: isinstance(p, Param))
