@@ -36,9 +36,8 @@ def write_random(folder: Path, megabytes: float) -> Path:
     family, hf = family_of(config)
     some = np.random.default_rng(0).normal(0, 0.02, 2**20 + 7).astype(BF16)
     shapes = Names(config, family.rows(config)).expected_shapes()
-    write_tensors(
-        folder, [NewTensor(name, shape, BF16, partial(np.resize, some[n:], shape)) for n, (name, shape) in enumerate(shapes.items())]
-    )
+    tensors = [NewTensor(name, shape, BF16, partial(np.resize, some[n:], shape)) for n, (name, shape) in enumerate(shapes.items())]
+    write_tensors(folder, tensors)
     (folder / "config.json").write_text(json.dumps({"model_type": family.model_type} | hf))
     return folder
 

@@ -38,8 +38,9 @@ same = jax.tree.map(lambda found, leaf: all(
     np.array_equal(shard.data, np.asarray(leaf)[shard.index]) for shard in found.addressable_shards), params, wanted)
 held = sum(shard.data.nbytes for leaf in jax.tree.leaves(params) for shard in leaf.addressable_shards)
 whole = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+size = {name: int(np.prod(tensor.shape)) * 2 for name, tensor in checkpoint.tensors.items()}
 print(json.dumps({"same": all(jax.tree.leaves(same)), "given": sum(a.nbytes for a in given[:len(jax.tree.leaves(params))]),
-                  "held": held, "whole": whole, "read": read, "size": {n: int(np.prod(t.shape)) * 2 for n, t in checkpoint.tensors.items()}}))
+                  "held": held, "whole": whole, "read": read, "size": size}))
 """
 
 
@@ -64,9 +65,8 @@ def test_each_process_reads_its_own_part(tmp_path):
     for out, _ in said:
         found = json.loads(out.splitlines()[-1])
         assert found["same"] and found["given"] == found["held"] < 0.51 * found["whole"]
-        rows = [
-            name for name in found["size"] if name.endswith(("embed_tokens.weight", "lm_head.weight", "up_proj.weight", "q_proj.weight"))
-        ]
+        cut = tuple(f"{name}.weight" for name in ("embed_tokens", "lm_head", "up_proj", "q_proj"))
+        rows = [name for name in found["size"] if name.endswith(cut)]
         assert len(rows) > 4
         for name in rows:
             assert 0.45 < found["read"][name] / found["size"][name] < 0.7, name

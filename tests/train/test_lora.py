@@ -146,6 +146,15 @@ def test_checkpoints_hold_adapters_and_load_puts_them_into_the_base(place):
     assert loaded.tokenizer is not None and size < 1_000_000
 
 
+def test_an_export_merges_a_weight_at_a_time(place, tmp_path):
+    """What is written is what `load` puts together, but for rounding, and bit for bit where there is no adapter."""
+    folder, _ = place
+    export(folder / "run", tmp_path / "out")
+    found, loaded = tenfold.load(tmp_path / "out").params, tenfold.load(folder / "run").params
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), found, loaded)
+    np.testing.assert_array_equal(found["blocks"][1]["mlp"]["up"], loaded["blocks"][1]["mlp"]["up"])
+
+
 class Stopping(Quiet):
     """Ends the run as a kill would, once a step's numbers are written."""
 
