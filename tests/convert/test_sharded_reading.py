@@ -10,6 +10,7 @@ from random_checkpoint import write_random
 
 PROGRAM = """
 import json, sys
+from pathlib import Path
 import jax, numpy as np
 from tenfold.convert import weights
 from tenfold.convert.hugging_face import open_checkpoint

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tenfold
+from tenfold.api import export
 from tenfold.convert.hugging_face import open_checkpoint
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
