@@ -20,7 +20,7 @@ def config_of(megabytes: float):
     """A LLaMA of about that size, its embeddings a fifteenth of it each."""
     from tenfold.model.families.registry import published
 
-    embed = max(64, 64 * round((megabytes / 2000) ** (1 / 3) * 32))
+    embed = max(128, 128 * round((megabytes / 2000) ** (1 / 3) * 16))
     layers = max(1, round(18 * megabytes / 2000 * (2048 / embed) ** 2))
     small = dict(vocab=16 * embed - 16, embed=embed, heads=embed // 64, kv_heads=0, mlp=embed * 11 // 4, layers=layers, context=256)
     return replace(published()["llama-7b"], **small)

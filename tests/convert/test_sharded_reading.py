@@ -26,14 +26,14 @@ Tensor.view = lambda self: (maps.append((self, view(self))), maps[-1][1])[1]
 weights.Leaf.part = lambda self, index: (given.append(part(self, index)), given[-1])[1]
 checkpoint = open_checkpoint(Path(folder), "float32")
 params = checkpoint.params(make_mesh(MeshConfig(data=1, tensor=2)))
-read = {name: 0 for name in checkpoint.tensors}  # bytes of each tensor's maps that have been brought into memory
-by_offset = {tensor.offset // 4096 * 4096: name for name, tensor in checkpoint.tensors.items()}
-name = None
-for line in Path("/proc/self/smaps").read_text().splitlines():
-    if "model.safetensors" in line:
-        name = by_offset[int(line.split()[2], 16)]
-    elif line.startswith("Rss:") and name:
-        read[name], name = read[name] + int(line.split()[1]) * 1024, None
+name_of = {tensor.offset: name for name, tensor in checkpoint.tensors.items()}
+read = {}  # bytes of each tensor's map that have been brought into memory: bit 63 of a page's word
+with open("/proc/self/pagemap", "rb") as pages:
+    for tensor, array in maps:
+        first, end = array.ctypes.data // 4096, -(-(array.ctypes.data + array.nbytes) // 4096)
+        pages.seek(first * 8)
+        words = np.frombuffer(pages.read((end - first) * 8), np.uint64)
+        read[name_of[tensor.offset]] = int((words >> np.uint64(63)).sum()) * 4096
 wanted = checkpoint.lazy()
 same = jax.tree.map(lambda found, leaf: all(
     np.array_equal(shard.data, np.asarray(leaf)[shard.index]) for shard in found.addressable_shards), params, wanted)
@@ -69,5 +69,5 @@ def test_each_process_reads_its_own_part(tmp_path):
         cut = tuple(f"{name}.weight" for name in ("embed_tokens", "lm_head", "up_proj", "q_proj"))
         rows = [name for name in found["size"] if name.endswith(cut)]
         assert len(rows) > 4
-        for name in rows:
-            assert 0.45 < found["read"][name] / found["size"][name] < 0.7, name
+        read, size = (sum(found[what][name] for name in rows) for what in ("read", "size"))
+        assert 0.49 < read / size < 0.75  # the system brings in some hundred kB around what is asked for

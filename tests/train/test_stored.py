@@ -104,7 +104,7 @@ def test_memory_does_not_grow_with_the_model(run_python, tmp_path):
     print(json.dumps(found))
     assert found["same"] and found["shards"] >= 4
     assert found["total"] > 2 * (1.3 * found["largest"] + found["shard"])
-    room = 4e6  # of Python, and of what is read ahead
+    room = 16e6  # of libraries and threads, whatever the size
     for direction in ("import", "import_gguf"):
         assert found[direction]["bytes"] < 1.3 * found["largest"] + room, direction
     for direction in ("export", "gguf"):
