@@ -70,4 +70,4 @@ def test_each_process_reads_its_own_part(tmp_path):
         rows = [name for name in found["size"] if name.endswith(cut)]
         assert len(rows) > 4
         read, size = (sum(found[what][name] for name in rows) for what in ("read", "size"))
-        assert 0.49 < read / size < 0.75  # the system brings in some hundred kB around what is asked for
+        assert 0.49 < read / size < 0.85  # the system brings in some hundred kB around what is asked for
