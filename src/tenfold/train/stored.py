@@ -25,7 +25,7 @@ from tenfold.model.params import Param, Params, model_params
 from tenfold.train.checkpoint import Checkpoints, quiet_orbax
 
 StoredType = Literal["source", "float32", "bfloat16", "float16"]
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 32 * 2**20
 
 
 def write_checkpoint(folder: Path, leaves: Params, dtype: StoredType = "source") -> None:
