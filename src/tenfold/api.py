@@ -12,6 +12,7 @@ import numpy as np
 
 from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
+from tenfold.convert.tensor_files import SHARD_BYTES
 from tenfold.errors import UserError
 from tenfold.generate.complete import check_decodes, generate
 from tenfold.generate.config import Weights
@@ -21,9 +22,10 @@ from tenfold.model.transformer import encode, forward, head, logits
 from tenfold.objectives.causal import token_logprobs
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.files import new_directory
 from tenfold.tokens.tokenizer import Tokenizer
-from tenfold.train.run import read_run
-from tenfold.train.start import adapted, load_model
+from tenfold.train.run import CHAT_TEMPLATE, read_run
+from tenfold.train.start import adapted, lazy_model, load_model
 from tenfold.train.train import train
 
 __all__ = ["Model", "Scored", "load", "train"]
@@ -119,14 +121,14 @@ class Model:
         texts = [completion.text for completion in completions]
         return texts[0] if isinstance(prompt, str) else texts
 
-    def save(self, path: str | Path, dtype: Literal["F16", "Q8_0"] = "F16") -> None:
-        """Writes the model for other programs: a directory for the Hugging Face library, in f32, or for llama.cpp a file whose name ends in
-        .gguf, its matrices in `dtype`. Raises UserError, saying why, where they have no such model."""
+    def save(self, path: str | Path, dtype: Literal["F16", "Q8_0"] = "F16", shard_bytes: int = SHARD_BYTES) -> None:
+        """Writes the model for other programs: a directory for the Hugging Face library, in f32 and files of at most `shard_bytes`, or for
+        llama.cpp a file whose name ends in .gguf, its matrices in `dtype`. Raises UserError, saying why, where they have no such model."""
         path = Path(path).expanduser()
         if path.suffix == ".gguf":
             save_gguf(path, self.config, self.params, self.tokenizer, dtype, self.chat_template)
         else:
-            save_checkpoint(path, self.config, self.params, self.tokenizer)
+            save_checkpoint(path, self.config, self.params, self.tokenizer, shard_bytes)
 
     def _score(self, tokenizer: Tokenizer, ids: list[int]) -> Scored:
         if not ids:
@@ -149,29 +151,35 @@ def load(path: str | Path, adapter: str | Path | None = None) -> Model:
     `adapter`, a directory that PEFT wrote adapters of this model to, is merged into it. Raises UserError where `path` is none of them, or
     holds no model that can be read, and where the adapters do not fit it.
     """
-    model = _load(path)
+    model = _open(Path(path).expanduser(), make_mesh(MeshConfig(), jax.local_devices()[:1]))
     return model if adapter is None else replace(model, params=adapted(model.params, model.config, Path(adapter)))
 
 
-def _load(path: str | Path) -> Model:
-    path = Path(path).expanduser()
-    mesh = make_mesh(MeshConfig(), jax.local_devices()[:1])
-    if path.suffix == ".gguf":
-        gguf = open_gguf(path)
-        return Model(gguf.config, gguf.params(mesh), gguf.tokenizer(), gguf.chat_template)
-    if is_checkpoint(path) and not (path / "recipe.yaml").exists():
-        checkpoint = open_checkpoint(path)
-        return Model(checkpoint.config, checkpoint.params(mesh), checkpoint.tokenizer())
+def _open(path: Path, mesh: jax.sharding.Mesh | None) -> Model:
+    """A model with its weights on a mesh or, without one, left where they lie."""
+    if path.suffix == ".gguf" or (is_checkpoint(path) and not (path / "recipe.yaml").exists()):
+        opened = open_gguf(path) if path.suffix == ".gguf" else open_checkpoint(path)
+        return Model(opened.config, opened.params(mesh) if mesh else opened.lazy(), opened.tokenizer(), opened.chat_template)
     run = read_run(path)
-    params, _ = load_model(run, mesh)
-    return Model(run.recipe.model, params, run_tokenizer(run.path))
+    template = run.path / CHAT_TEMPLATE
+    params = load_model(run, mesh)[0] if mesh else lazy_model(run)
+    return Model(run.recipe.model, params, run_tokenizer(run.path), template.read_text("utf-8") if template.exists() else None)
 
 
-def export(run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16", adapter: Path | None = None) -> Path:
-    """Loads a model and saves it at a place where nothing is yet. Raises UserError where something is, or the form has no such model."""
+def export(
+    run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16", adapter: Path | None = None, shard_bytes: int = SHARD_BYTES
+) -> Path:
+    """Writes a model for other programs at a place where nothing is yet, a tensor at a time: it is never held whole, unless PEFT's adapters
+    are merged into it. A directory's weights are of the type in which they were stored. Raises UserError where something is there, or the
+    form has no such model."""
     if out.exists():
         raise UserError(f"{out} is there already, and nothing is written over.\n  Name another place, or remove it.")
-    load(run, adapter).save(out, dtype)
+    model = load(run, adapter) if adapter else _open(run.expanduser(), None)
+    if out.suffix == ".gguf":
+        model.save(out, dtype)
+        return out
+    with new_directory(out) as partial:
+        model.save(partial, shard_bytes=shard_bytes)
     return out
 
 

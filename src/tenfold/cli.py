@@ -23,6 +23,7 @@ One system for the whole life of a GPT-class language model.
     tenfold demo                       the whole road, small, on this machine, from real documents
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
     tenfold generate RUN --prompt ...  complete text with a trained model
+    tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
 
@@ -177,35 +178,76 @@ def generate(argv: list[str]) -> int:
 
 
 def convert(argv: list[str]) -> int:
-    """`tenfold convert export RUN OUT`."""
+    """`tenfold convert import SOURCE OUT` and `tenfold convert export RUN OUT`."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(CONVERT_HELP)
+        return 0
+    if argv[0] not in ("import", "export"):
+        raise UserError(f"{argv[0]!r} is not something to do with a model.\n  Say tenfold convert import SOURCE OUT, or export RUN OUT.")
+    print((_import if argv[0] == "import" else _export)(argv[1:]))
+    return 0
+
+
+CONVERT_HELP = """usage: tenfold convert import SOURCE OUT [--dtype float32|bfloat16|float16]
+       tenfold convert export RUN OUT [--dtype F16|Q8_0] [--shard-gb 5]
+
+Models of other programs in, and ours out, a tensor at a time: none is held whole. `tenfold convert import --help` says more."""
+
+
+def _import(argv: list[str]) -> Path:
     from typing import Literal
 
     import tyro
 
-    if argv and argv[0] not in ("export", "-h", "--help"):
-        raise UserError(f"{argv[0]!r} is not something to do with a model.\n  Say tenfold convert export RUN OUT.")
+    def arguments(
+        source: tyro.conf.Positional[str],
+        out: tyro.conf.Positional[Path],
+        dtype: Literal["source", "float32", "bfloat16", "float16"] = "source",
+    ):
+        """Brings a model of another program into a run directory, which every command takes.
+
+        Args:
+            source: A directory with a Hugging Face checkpoint in it, a .gguf file, or hf:OWNER/NAME to fetch it from the hub.
+            out: The run directory, where nothing is yet.
+            dtype: What the weights are stored as. source: each in its own type (GGUF's packed ones in float32).
+        """
+        return source, out, dtype
+
+    chosen = _parse(arguments, argv, "tenfold convert import")
+    from tenfold.train.imported import import_model
+
+    return import_model(*chosen).path
+
+
+def _export(argv: list[str]) -> Path:
+    from typing import Literal
+
+    import tyro
 
     def arguments(
         run: tyro.conf.Positional[Path],
         out: tyro.conf.Positional[Path],
         dtype: Literal["F16", "Q8_0"] = "F16",
         adapter: Path | None = None,
+        shard_gb: float = 5.0,
     ):
-        """Writes a model for other programs. Every command reads what they write as it is, so there is no import.
+        """Writes a model for other programs.
 
         Args:
             run: A run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file.
-            out: A directory for the Hugging Face library (f32), or a name that ends in .gguf for llama.cpp.
-            dtype: What the matrices of a .gguf are written as.
+            out: A directory for the Hugging Face library, or a name that ends in .gguf for llama.cpp.
+            dtype: What the matrices of a .gguf are written as. A directory's weights keep the type they are stored in.
             adapter: A directory of PEFT's adapters of this model, which are merged into it.
+            shard_gb: The largest .safetensors of a directory, in 10^9 bytes; more is written as several, with an index.
         """
-        return run, out, dtype, adapter
+        if not shard_gb > 0:
+            raise UserError(f"--shard-gb is {shard_gb}, but must be above 0; the Hugging Face library takes 5.")
+        return run, out, dtype, adapter, int(shard_gb * 1e9)
 
-    chosen = _parse(arguments, argv[1:] if argv[:1] == ["export"] else argv or ["--help"], "tenfold convert export")
+    chosen = _parse(arguments, argv, "tenfold convert export")
     from tenfold.api import export
 
-    print(export(*chosen))
-    return 0
+    return export(*chosen)
 
 
 def report(argv: list[str]) -> int:

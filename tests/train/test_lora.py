@@ -13,6 +13,7 @@ import optax
 import pytest
 
 import tenfold
+from tenfold.api import export
 from tenfold.convert.hugging_face import open_checkpoint
 from tenfold.convert.peft import save_adapters
 from tenfold.errors import UserError
@@ -255,6 +256,15 @@ def test_adapters_of_peft_go_on_or_are_merged(place):
     assert read_run(folder / "peft-3").recipe.lora.targets == LORA_TARGETS
     with pytest.raises(UserError, match="lora.rank is 4, but .* holds adapters of rank 3"):
         train(replace(recipe, lora=replace(lora, rank=4)), folder / "peft-4")
+
+
+def test_an_export_merges_a_weight_at_a_time(place, tmp_path):
+    """What is written is what `load` puts together, but for rounding, and bit for bit where there is no adapter."""
+    folder, _ = place
+    export(folder / "run", tmp_path / "out")
+    found, loaded = tenfold.load(tmp_path / "out").params, tenfold.load(folder / "run").params
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), found, loaded)
+    np.testing.assert_array_equal(found["blocks"][1]["mlp"]["up"], loaded["blocks"][1]["mlp"]["up"])
 
 
 class Stopping(Quiet):

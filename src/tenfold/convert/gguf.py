@@ -22,6 +22,8 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT = 32
 MOST_AXES = 4
+BLOCKS = 2**13
+"""Decoded at once."""
 STRING, ARRAY, BOOL = 8, 9, 7
 NUMBERS = {0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?", 10: "<u8", 11: "<i8", 12: "<f8"}
 LEAST_KEY = 8 + 4 + 1  # bytes of a key with no name and a value of one byte
@@ -47,14 +49,13 @@ class TensorInfo:
 class GGUF:
     """A GGUF file. Made by `GGUF.open`; tensors are read when asked for."""
 
-    def __init__(self, path: Path, version: int, metadata: dict[str, Any], tensors: dict[str, TensorInfo], data: np.ndarray):
+    def __init__(self, path: Path, version: int, metadata: dict[str, Any], tensors: dict[str, TensorInfo]):
         self.path = path
         self.version = version
         self.metadata = metadata
         """Numbers, booleans and strings, and lists of them."""
         self.tensors = tensors
         """By name, in the order of the file."""
-        self._data = data
 
     @classmethod
     def open(cls, path: str | Path) -> "GGUF":
@@ -73,22 +74,24 @@ class GGUF:
         alignment = _alignment(metadata, header)
         tensors = _tensors(header, tensor_count, alignment)
         _check_extents(tensors, header, alignment)
-        return cls(path, version, metadata, {tensor.name: tensor for tensor in tensors}, data)
+        return cls(path, version, metadata, {tensor.name: tensor for tensor in tensors})
 
     def raw(self, name: str) -> np.ndarray:
-        """The bytes of a tensor as they are: a read-only view, u8[..., blocks of a row, bytes of a block]."""
+        """The bytes of a tensor as they are: a read-only map of their own, u8[..., blocks of a row, bytes of a block]."""
         tensor = self._tensor(name)
         kind = TYPES[tensor.type]
         shape = (*tensor.shape[:-1], tensor.shape[-1] // kind.elements, kind.bytes)
-        view = self._data[tensor.offset : tensor.offset + tensor.bytes].view(np.ndarray).reshape(shape)
-        view.flags.writeable = False
-        return view
+        return np.memmap(self.path, np.uint8, "r", tensor.offset, shape).view(np.ndarray)
 
     def read(self, name: str) -> np.ndarray:
         """The numbers of a tensor, f32 in its shape; decoded anew at each call. Raises UserError where there is no such tensor."""
         tensor = self._tensor(name)
         kind = TYPES[tensor.type]
-        return kind.decode(self.raw(name).reshape(-1, kind.bytes)).reshape(tensor.shape)
+        blocks = self.raw(name).reshape(-1, kind.bytes)
+        found = np.empty((len(blocks), kind.elements), np.float32)
+        for first in range(0, len(blocks), BLOCKS):  # decoding makes several arrays on the way
+            found[first : first + BLOCKS] = kind.decode(blocks[first : first + BLOCKS])
+        return found.reshape(tensor.shape)
 
     def _tensor(self, name: str) -> TensorInfo:
         if name not in self.tensors:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import ml_dtypes
 import numpy as np
 
 from tenfold.convert.ggml_blocks import TYPES
@@ -13,7 +14,7 @@ from tenfold.convert.gguf import GGUF
 from tenfold.convert.gguf_names import ARCHITECTURES, Fields, architecture_of
 from tenfold.convert.gguf_tokenizer import UNUSED, chat_template, tokenizer_json, tokenizer_metadata
 from tenfold.convert.gguf_write import Tensor, write_gguf
-from tenfold.convert.weights import Names, check_names, load_weights
+from tenfold.convert.weights import Names, Read, check_names, lazy_weights, load_weights
 from tenfold.errors import UserError
 from tenfold.model.config import Dtype, ModelConfig
 from tenfold.model.families.names import Shape
@@ -24,6 +25,7 @@ EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 FILE_TYPES = {"F16": 1, "Q8_0": 7}  # what llama.cpp says of a file most of whose tensors are of a type
 ALWAYS_F32 = ("position_embd.weight",)  # as llama.cpp's converter, which also leaves all that has one axis
 NO_TOKENIZER = "none"
+PLAIN = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16)}
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,24 @@ class GGUFModel:
 
     def params(self, mesh: jax.sharding.Mesh) -> Params:
         """The weights, f32, on a mesh; decoded one tensor at a time."""
+        return load_weights(self.names, self._reader(), mesh)
+
+    def lazy(self) -> Params:
+        """The weights as a tree of Leaf, none of them read."""
+        return lazy_weights(self.names, self._reader(), lambda name: PLAIN.get(self.file.tensors[name].type, np.dtype(np.float32)))
+
+    def _reader(self) -> Read:
+        """What gives a tensor by name: a view of the file where its numbers lie there as they are."""
         fused = {theirs for theirs, row, _, _ in self.names.tensors() if len(row.ours) > 1}
         kept = lru_cache(maxsize=2)(self.file.read)  # a fused matrix and its bias, each of which is asked for three times
-        return load_weights(self.names, lambda name: kept(name) if name in fused else self.file.read(name), mesh)
+
+        def read(name: str) -> np.ndarray:
+            tensor = self.file.tensors[name]
+            if tensor.type in PLAIN:
+                return self.file.raw(name).view(PLAIN[tensor.type]).reshape(tensor.shape)
+            return kept(name) if name in fused else self.file.read(name)
+
+        return read
 
     def tokenizer(self) -> Tokenizer | None:
         """The file's tokenizer, None where it has none. Raises UserError for a kind that we do not read."""
@@ -119,7 +136,10 @@ def _repeats_embedding(file: GGUF) -> bool:
     if HEAD not in file.tensors:
         return False
     head, table = file.tensors[HEAD], file.tensors[EMBEDDING]
-    return (head.type, head.shape) == (table.type, table.shape) and np.array_equal(file.raw(HEAD), file.raw(EMBEDDING))
+    if (head.type, head.shape) != (table.type, table.shape):
+        return False
+    some = 4096  # rows, whose maps are let go before the next
+    return all(np.array_equal(file.raw(HEAD)[n : n + some], file.raw(EMBEDDING)[n : n + some]) for n in range(0, head.shape[0], some))
 
 
 def _without_padding(metadata: dict[str, Any]) -> dict[str, Any]:

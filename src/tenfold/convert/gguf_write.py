@@ -9,6 +9,7 @@ import numpy as np
 
 from tenfold.convert.ggml_blocks import TYPES, quantise_q8_0
 from tenfold.convert.gguf import ALIGNMENT, ARRAY, BOOL, MAGIC, MOST_AXES, NUMBERS, STRING, aligned
+from tenfold.convert.tensor_files import slices
 from tenfold.errors import UserError
 from tenfold.tokens.files import replacing
 
@@ -37,7 +38,7 @@ def write_gguf(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[
             file.write(header)
             for tensor in tensors:
                 _pad(file)
-                file.write(_encode(tensor, path))
+                _write(file, tensor, path)
             _pad(file)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).\n  Name a place with room and permission.") from error
@@ -130,12 +131,19 @@ def _pad(file: BinaryIO) -> None:
     file.write(bytes(aligned(at, ALIGNMENT) - at))
 
 
-def _encode(tensor: Tensor, path: Path) -> memoryview:
-    """The bytes of a tensor. Raises UserError where its numbers are not finite, or too large for the type."""
-    name, shape, type, get = tensor
-    x = np.ascontiguousarray(get(), np.float32)
+def _write(file: BinaryIO, tensor: Tensor, path: Path) -> None:
+    name, shape, _, get = tensor
+    x = get()
     if x.shape != tuple(shape):
         raise UserError(f"{path}: tensor {name!r} is {list(x.shape)}, but was announced as {list(shape)}.")
+    for rows in slices(x):
+        file.write(_encode(tensor, rows, path))
+
+
+def _encode(tensor: Tensor, rows: np.ndarray, path: Path) -> memoryview:
+    """The bytes of some rows of a tensor. Raises UserError where their numbers are not finite, or too large for the type."""
+    name, _, type, _ = tensor
+    x = np.ascontiguousarray(rows, np.float32)
     most = float(max(x.max(), -x.min()))
     if not np.isfinite(most):
         raise UserError(f"{path}: tensor {name!r} holds numbers that are not finite.\n  Export a checkpoint from before the model broke.")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jax
 
-from tenfold.convert.tensor_files import Tensor, open_tensors, write_tensors
-from tenfold.convert.weights import Names, check_names, load_weights
+from tenfold.convert.tensor_files import SHARD_BYTES, NewTensor, Tensor, open_tensors, write_tensors
+from tenfold.convert.weights import Names, check_names, lazy_weights, load_weights
 from tenfold.errors import UserError
 from tenfold.model.config import Dtype, ModelConfig
 from tenfold.model.families.names import Family
@@ -26,10 +26,15 @@ class Checkpoint:
     config: ModelConfig
     names: Names
     tensors: dict[str, Tensor]
+    chat_template: str | None = None
 
     def params(self, mesh: jax.sharding.Mesh) -> Params:
         """The weights, f32, on a mesh."""
         return load_weights(self.names, lambda name: self.tensors[name].view(), mesh)
+
+    def lazy(self) -> Params:
+        """The weights as a tree of Leaf, none of them read."""
+        return lazy_weights(self.names, lambda name: self.tensors[name].view(), lambda name: self.tensors[name].dtype)
 
     def tokenizer(self) -> Tokenizer | None:
         return Tokenizer.load(self.path) if (self.path / "tokenizer.json").exists() else None
@@ -79,14 +84,22 @@ def _named(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {family.prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def save_checkpoint(path: Path, config: ModelConfig, params: Params, tokenizer: Tokenizer | None) -> None:
-    """Writes a directory that the Hugging Face library loads, in f32. Raises UserError where no family of theirs is such a model."""
+def save_checkpoint(path: Path, config: ModelConfig, params: Params, tokenizer: Tokenizer | None, shard_bytes: int = SHARD_BYTES) -> None:
+    """Writes a directory that the Hugging Face library loads, in the types that the weights have.
+
+    The leaves of `params` are arrays, or what gives them when it is indexed (Leaf, Stored): one tensor is held at a time. Raises UserError
+    where no family of theirs is such a model.
+    """
     family, hf = family_of(config)
     names = Names(config, family.rows(config))
-    shapes = names.expected_shapes()
-    tensors = [(theirs, shapes[theirs], partial(names.write, row, place, layer, params)) for theirs, row, place, layer in names.tensors()]
-    write_tensors(path, tensors)
-    hf = {"architectures": [family.architecture], "model_type": family.model_type, "dtype": "float32"} | hf
+    shapes, dtypes = names.expected_shapes(), names.dtypes(params)
+    tensors = [
+        NewTensor(theirs, shapes[theirs], dtypes[theirs], partial(names.write, row, place, layer, params))
+        for theirs, row, place, layer in names.tensors()
+    ]
+    write_tensors(path, tensors, shard_bytes)
+    dtype = str(params["embedding"].dtype)
+    hf = {"architectures": [family.architecture], "model_type": family.model_type, "dtype": dtype} | hf
     hf |= {"bos_token_id": None, "eos_token_id": None}  # else the library takes those of the family's first release
     if tokenizer:
         hf |= {"bos_token_id": tokenizer.end_of_text, "eos_token_id": tokenizer.end_of_text}

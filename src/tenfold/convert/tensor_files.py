@@ -1,21 +1,21 @@
-"""Safetensors, read in place and written a shard at a time.
+"""Safetensors, read in place and written a slice of a tensor at a time.
 
+Layout, little-endian: u64 length of the header, the header as JSON (type, shape and extent of each tensor, by name), the tensors' bytes.
 Tensors are views of memory-mapped files, so that reading a part of one reads that part only; the library's own reader copies whole
-tensors or slices of their leading axes, and ours are transposed and split on the way. It writes, though.
+tensors or slices of their leading axes, and ours are transposed and split on the way. Its writer holds a whole file.
 """
 
 import json
-import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
 from tenfold.errors import UserError
-from tenfold.tokens.files import write_atomically
+from tenfold.tokens.files import replacing, write_atomically
 
 DTYPES: dict[str, np.dtype] = {
     "F64": np.dtype(np.float64),
@@ -29,7 +29,8 @@ DTYPES: dict[str, np.dtype] = {
 }
 INDEX = "model.safetensors.index.json"
 LARGEST_HEADER = 100_000_000  # the library's own bound
-SHARD_BYTES = 2 * 2**30
+SHARD_BYTES = 5 * 10**9  # as the library
+SLICE_BYTES = 8 * 2**20
 
 
 class Tensor(NamedTuple):
@@ -114,30 +115,65 @@ def _tensor(file: Path, said: dict, data: int) -> Tensor:
     return Tensor(file, dtype, shape, data + begin)
 
 
-def write_tensors(directory: Path, tensors: Sequence[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]], itemsize: int = 4) -> None:
-    """Writes (name, shape, what gives the array) as one file, or as several of at most 2 GiB with an index; it holds one at a time."""
-    from safetensors.numpy import save_file
+class NewTensor(NamedTuple):
+    """A tensor to write, and what gives its numbers when its turn has come."""
 
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make: Callable[[], np.ndarray]
+
+    @property
+    def bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+def write_tensors(directory: Path, tensors: Sequence[NewTensor], shard_bytes: int = SHARD_BYTES) -> None:
+    """Writes one file, or several of at most `shard_bytes` (or of one larger tensor) with an index. It holds one tensor at a time."""
     directory.mkdir(parents=True, exist_ok=True)
-    shards: list[list] = [[]]
-    size = total = 0
-    for name, shape, make in tensors:
-        weight = int(np.prod(shape)) * itemsize
-        if size and size + weight > SHARD_BYTES:
+    shards: list[list[NewTensor]] = [[]]
+    for tensor in tensors:
+        if shards[-1] and sum(each.bytes for each in shards[-1]) + tensor.bytes > shard_bytes:
             shards.append([])
-            size = 0
-        shards[-1].append((name, make))
-        size, total = size + weight, total + weight
-    names = (
-        ["model.safetensors"] if len(shards) == 1 else [f"model-{n:05}-of-{len(shards):05}.safetensors" for n in range(1, len(shards) + 1)]
-    )
-    for file, shard in zip(names, shards, strict=True):
-        partial = directory / f".{file}.partial"
-        try:
-            save_file({name: np.ascontiguousarray(make()) for name, make in shard}, partial, {"format": "pt"})
-            os.replace(partial, directory / file)
-        finally:
-            partial.unlink(missing_ok=True)
-    if len(shards) > 1:
-        where = {name: file for file, shard in zip(names, shards, strict=True) for name, _ in shard}
-        write_atomically(directory / INDEX, json.dumps({"metadata": {"total_size": total}, "weight_map": where}, indent=2) + "\n")
+        shards[-1].append(tensor)
+    count = len(shards)
+    files = ["model.safetensors"] if count == 1 else [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+    for file, shard in zip(files, shards, strict=True):
+        _write_file(directory / file, sorted(shard, key=lambda tensor: -tensor.dtype.itemsize))  # so that all are aligned
+    if count > 1:
+        where = {tensor.name: file for file, shard in zip(files, shards, strict=True) for tensor in shard}
+        said = {"metadata": {"total_size": sum(tensor.bytes for tensor in tensors)}, "weight_map": where}
+        write_atomically(directory / INDEX, json.dumps(said, indent=2) + "\n")
+
+
+def _write_file(path: Path, tensors: Sequence[NewTensor]) -> None:
+    kinds = {dtype: kind for kind, dtype in DTYPES.items()}
+    header: dict[str, dict] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in tensors:
+        offsets = [end, end := end + tensor.bytes]
+        header[tensor.name] = {"dtype": kinds[tensor.dtype], "shape": list(tensor.shape), "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors:
+            _write_tensor(file, tensor)
+
+
+def _write_tensor(file: BinaryIO, tensor: NewTensor) -> None:
+    array = tensor.make()
+    if array.shape != tensor.shape:
+        raise ValueError(f"{tensor.name} was announced as {tensor.shape} and is {array.shape}")
+    for rows in slices(array):
+        file.write(np.ascontiguousarray(rows, tensor.dtype).reshape(-1).view(np.uint8).data)
+
+
+def slices(array: np.ndarray, bytes: int = SLICE_BYTES) -> Iterator[np.ndarray]:
+    """An array in runs of its first axis of about `bytes`, so that changing the order or the type of all of it holds little more."""
+    if array.ndim == 0:
+        yield array
+        return
+    rows = max(1, bytes * len(array) // max(1, array.nbytes))
+    for first in range(0, len(array), rows):
+        yield array[first : first + rows]

@@ -1,12 +1,16 @@
 """From tables of names to a model's weights and back; what the tensors lie in is for others to know (hugging_face.py, gguf_model.py).
 
-A weight is made when a device asks for its part, so that a host reads only what its own devices hold.
+A tree of `Leaf` is a model that lies in files: nothing of it is read before it is indexed, and then only what is asked for. So a host reads
+what its own devices hold, and a model of any size is brought from one file to another a tensor at a time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
+import ml_dtypes
 import numpy as np
 
 from tenfold.errors import UserError
@@ -16,6 +20,9 @@ from tenfold.model.params import Param, Params, model_params
 from tenfold.sharding.axes import check_divides, sharding
 
 Read = Callable[[str], np.ndarray]
+EVERY = slice(None)
+KEPT = tuple(np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16))
+"""The types of numbers that weights keep where they are stored; all else is stored as f32."""
 
 
 class Names:
@@ -55,15 +62,25 @@ class Names:
             shapes[theirs] = of_row[id(row)][place]
         return shapes
 
-    def read(self, ours: str, layer: int, read: Read) -> np.ndarray:
-        """One of our weights (of one layer), as a view where its tensor is one."""
+    def read(self, ours: str, layer: int, read: Read, among: slice = EVERY) -> np.ndarray:
+        """One of our weights (of one layer), as a view where its tensor is one; `among` chooses experts where each has a tensor."""
         row, place = self.row_of[ours]
-        arrays = [read(theirs.format(layer)) for theirs in row.theirs]
-        return row.unpack(arrays, [self.params[name].shape for name in row.ours], self.config)[place]
+        shapes = [self.params[name].shape for name in row.ours]
+        if len(row.theirs) > 1:
+            shapes = [(len(row.theirs[among]), *shapes[0][1:])]
+        arrays = [read(theirs.format(layer)) for theirs in row.theirs[among]]
+        return row.unpack(arrays, shapes, self.config)[place]
 
     def write(self, row: Row, place: int, layer: int, params: Params) -> np.ndarray:
-        """One tensor of theirs, of our weights."""
+        """One tensor of theirs, of our weights: arrays, or what gives one when it is indexed."""
+        if len(row.theirs) > 1:
+            expert = weight(params, self.config, row.ours[0], layer, slice(place, place + 1))
+            return np.asarray(row.pack([expert], self.config)[0])
         return np.asarray(row.pack([weight(params, self.config, ours, layer) for ours in row.ours], self.config)[place])
+
+    def dtypes(self, params: Params) -> dict[str, np.dtype]:
+        """The type of numbers of every tensor that `write` makes."""
+        return {theirs: _held(params, self.config, row.ours[0], layer)[0].dtype for theirs, row, _, layer in self.tensors()}
 
 
 def leaves(config: ModelConfig):
@@ -76,35 +93,92 @@ def name_of(path) -> tuple[str, int]:
     return ".".join(keys), next((k.idx for k in path if isinstance(k, jax.tree_util.SequenceKey)), 0)
 
 
-def weight(params: Params, config: ModelConfig, name: str, layer: int) -> np.ndarray:
-    """A weight by name, of one layer, on the host."""
+def weight(params: Params, config: ModelConfig, name: str, layer: int, among: slice = EVERY) -> np.ndarray:
+    """A weight by name, of one layer, on the host; `among` chooses part of its first axis."""
+    leaf, repeat = _held(params, config, name, layer)
+    held = leaf if repeat is None else leaf[repeat]
+    return np.asarray(held if among == EVERY else held[among])
+
+
+def _held(params: Params, config: ModelConfig, name: str, layer: int) -> tuple[Any, int | None]:
+    """The leaf that a weight of one layer is in, and its place there, None where it is the leaf."""
     *keys, last = name.split(".")
     node, repeat = params, None
     for key in keys:
         node = node[key]
         if isinstance(node, list):
             node, repeat = node[layer % len(node)], layer // len(node)
-    return np.asarray(node[last] if repeat is None else node[last][repeat])
+    return node[last], repeat
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One of our weights where others' tensors hold it."""
+
+    names: Names
+    name: str
+    first: int
+    """The layer of its first repeat."""
+    period: int
+    """Layers from one repeat to the next; 0 where the weight is of no layer."""
+    shape: Shape
+    dtype: np.dtype
+    """In which it lies there, or f32 where that is none of KEPT."""
+    read: Read
+
+    @property
+    def _by_expert(self) -> bool:
+        return len(self.names.row_of[self.name][0].theirs) > 1
+
+    def __getitem__(self, repeat: int) -> np.ndarray:
+        """The weight of one layer, as a view where its tensor is one."""
+        return self.names.read(self.name, self.first + self.period * repeat, self.read)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self.part((EVERY,) * len(self.shape)), dtype)
+
+    def part(self, index: tuple[slice, ...]) -> np.ndarray:
+        """A part of it, f32, of whose tensors nothing else is read."""
+        part = np.empty([len(range(size)[cut]) for size, cut in zip(self.shape, index, strict=True)], np.float32)
+        repeats, index = (range(self.shape[0])[index[0]], index[1:]) if self.period else (range(1), index)
+        among, index = (index[0], (EVERY, *index[1:])) if self._by_expert else (EVERY, index)
+        for place, repeat in enumerate(repeats):
+            found = self.names.read(self.name, self.first + self.period * repeat, self.read, among)[index]
+            part[place if self.period else ...] = found
+        return part
+
+    def pieces(self) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+        """What it consists of, a tensor (or an expert of one) at a time: a place among its first axes, and the array there."""
+        for repeat in range(self.shape[0] if self.period else 1):
+            at, layer = ((repeat,), self.first + self.period * repeat) if self.period else ((), 0)
+            if not self._by_expert:
+                yield at, self.names.read(self.name, layer, self.read)
+                continue
+            for expert in range(self.shape[len(at)]):
+                yield (*at, expert), self.names.read(self.name, layer, self.read, slice(expert, expert + 1))[0]
+
+
+def lazy_weights(names: Names, read: Read, dtype_of: Callable[[str], np.dtype] = lambda _: np.dtype(np.float32)) -> Params:
+    """The weights as a tree of Leaf; `dtype_of` gives the type of a tensor's numbers."""
+    config = names.config
+
+    def leaf(path, p: Param) -> Leaf:
+        name, first = name_of(path)
+        period = (config.encoder_period if name.startswith("encoder.") else config.period) if p.stacked else 0
+        dtype = dtype_of(names.row_of[name][0].theirs[0].format(first))
+        return Leaf(names, name, first, period, p.shape, dtype if dtype in KEPT else np.dtype(np.float32), read)
+
+    return jax.tree_util.tree_map_with_path(leaf, model_params(config), is_leaf=lambda p: isinstance(p, Param))
 
 
 def load_weights(names: Names, read: Read, mesh: jax.sharding.Mesh) -> Params:
     """The weights, f32, on a mesh, each device's part read for it alone."""
-    config = names.config
 
-    def load(path, p: Param) -> jax.Array:
-        name, first = name_of(path)
-        period = config.encoder_period if name.startswith("encoder.") else config.period
-        check_divides(name, p.shape, p.axes, mesh)
+    def load(p: Param, leaf: Leaf) -> jax.Array:
+        check_divides(leaf.name, p.shape, p.axes, mesh)
+        return jax.make_array_from_callback(p.shape, sharding(mesh, p.axes), leaf.part)  # type: ignore[arg-type]
 
-        def part(index) -> np.ndarray:
-            if not p.stacked:
-                return np.asarray(names.read(name, 0, read)[index], np.float32)
-            repeats = range(p.shape[0])[index[0]]
-            return np.stack([np.asarray(names.read(name, first + period * r, read)[index[1:]], np.float32) for r in repeats])
-
-        return jax.make_array_from_callback(p.shape, sharding(mesh, p.axes), part)
-
-    return jax.tree_util.tree_map_with_path(load, model_params(config), is_leaf=lambda p: isinstance(p, Param))
+    return jax.tree.map(load, model_params(names.config), lazy_weights(names, read), is_leaf=lambda p: isinstance(p, Param))
 
 
 def check_names(where: str, names: Names, found: dict[str, Shape], ignored: Sequence[str] = ()) -> None:

@@ -5,7 +5,9 @@ Restoring does not care how many devices wrote it: arrays come back in the shard
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import orbax.checkpoint as ocp
 
@@ -16,13 +18,19 @@ from tenfold.train.recipe import LoraConfig
 from tenfold.train.state import NO_LORA, State, abstract_params
 
 log = logging.getLogger(__name__)
+Found = TypeVar("Found")
+
+
+def quiet_orbax() -> None:
+    """Leaves out what Orbax tells of its inner workings."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 class Checkpoints:
     """The checkpoints of one run directory. Use as a context manager: leaving it waits for what is still being written."""
 
     def __init__(self, folder: Path, keep: int = 3):
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        quiet_orbax()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True)
         self.folder = folder.resolve()
         self._manager = ocp.CheckpointManager(self.folder, options=options)
@@ -59,9 +67,13 @@ class Checkpoints:
 
     def restore_params(self, like: Params) -> tuple[Params, int]:
         """The weights alone of the newest checkpoint that can be read, and its step."""
-        found = self._newest(
+        return self.newest(
             lambda step: (self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(like))).model, step)
         )
+
+    def newest(self, restore: Callable[[int], Found]) -> Found:
+        """`restore(step)` of the newest checkpoint with which it succeeds. Raises UserError where there is none."""
+        found = self._newest(restore)
         if found is None:
             raise UserError(f"{self.folder} holds no checkpoint.\n  Train the run first, or name a run that has one.")
         return found
@@ -74,7 +86,7 @@ class Checkpoints:
         items = self._manager.restore(step, args=wanted)
         return State(items.optimizer["step"], items.model, items.optimizer["opt_state"])
 
-    def _newest(self, restore):
+    def _newest(self, restore: Callable[[int], Found]) -> Found | None:
         steps = self.steps()
         for step in reversed(steps):
             try:

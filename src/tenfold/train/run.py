@@ -16,6 +16,7 @@ PREPARED = (
     "data.json",
     "start.json",
 )  # what preparing data leaves, which may come before the recipe
+CHAT_TEMPLATE = "chat_template.jinja"  # of an imported model that has one
 MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.wandb", "train.microbatch", "notes")
 
 

@@ -17,14 +17,17 @@ from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.forms import quantised_axes, quantised_params
 from tenfold.model.params import Params, restack
-from tenfold.sharding.axes import sharding
+from tenfold.sharding.axes import make_mesh, sharding
+from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.shards import is_shards
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.lora import merge
+from tenfold.train.merged import merged_lazily
 from tenfold.train.recipe import LoraConfig, Recipe
 from tenfold.train.run import Run, check_same, read_run
 from tenfold.train.state import State, init_state, param_shardings, state_of
+from tenfold.train.stored import stored_params
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Start:
     path: Path
     config: ModelConfig
     params: Callable[[Mesh], Params]
+    lazy: Callable[[], Params]
+    """The weights where they lie, a tree of what gives an array when it is indexed."""
     tokenizer: Callable[[], Tokenizer | None]
     tokenizer_path: Path | None
     """Where its tokenizer lies as one; None where it lies inside the model's file, or there is none."""
@@ -52,7 +57,8 @@ def open_start(recipe: Recipe) -> Start:
 def _open_other(path: Path, recipe: Recipe) -> Start:
     opened = open_model(path, recipe.model.dtype)
     tokenizer_path = path if (path / "tokenizer.json").exists() else None
-    return Start(path, opened.config, opened.params, opened.tokenizer, tokenizer_path, lambda: content_fingerprint(model_files(path)))
+    fingerprint = partial(content_fingerprint, model_files(path))
+    return Start(path, opened.config, opened.params, opened.lazy, opened.tokenizer, tokenizer_path, fingerprint)
 
 
 def _with_adapter(start: Start, lora: LoraConfig) -> Start:
@@ -83,6 +89,7 @@ def _open_run(path: Path) -> Start:
         path,
         run.recipe.model,
         lambda mesh: load_model(run, mesh)[0],
+        lambda: lazy_model(run),
         lambda: Tokenizer.load(own) if own else None,
         own,
         lambda: _run_fingerprint(path),
@@ -190,3 +197,20 @@ def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
         return found, step
     check_same(run, "start", open_start(recipe).fingerprint())
     return jax.jit(partial(merge, lora=recipe.lora))(base_params(recipe, mesh), found), step
+
+
+def lazy_model(run: Run) -> Params:
+    """A run's newest weights where they lie: a tree of what gives an array when it is indexed, adapters merged as `load_model` does.
+
+    Those of a base in 8 bits, and of an encoder-decoder, are merged at once and held whole. Raises UserError as `load_model`.
+    """
+    recipe = run.recipe
+    if not recipe.lora.rank:
+        return stored_params(run.path, recipe.model)[0]
+    mesh = make_mesh(MeshConfig(), jax.local_devices()[:1])
+    if recipe.lora.base != "float32" or recipe.model.encoder_layers:
+        return load_model(run, mesh)[0]
+    start = open_start(recipe)
+    check_same(run, "start", start.fingerprint())
+    adapters, _ = load_params(run.path, recipe.model, mesh, recipe.lora)
+    return merged_lazily(start.lazy(), start.config, adapters, recipe)

@@ -127,7 +127,8 @@ def experts(theirs: str, ours: str, count: int) -> Row:
     names = tuple(theirs.replace("[]", str(number)) for number in range(count))
 
     def unpack(arrays, shapes, _):
-        return [np.stack([a.T for a in arrays]).reshape(shapes[0])]
+        turned = [a.T for a in arrays]
+        return [(np.stack(turned) if len(turned) > 1 else turned[0][None]).reshape(shapes[0])]  # one stays a view
 
     return Row(names, (ours,), unpack, lambda arrays, _: [a.T for a in arrays[0]])
 
