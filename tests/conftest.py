@@ -10,6 +10,7 @@ from pathlib import Path
 # Before anything imports JAX. A cache of compiled programs would let one run of the suite depend on another.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")  # no test calls anybody
 # Tests compile much and compute little: LLVM's slowest passes would take half of their time.
 os.environ["XLA_FLAGS"] = f"--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}"
 

@@ -51,12 +51,12 @@ def test_help_is_quick_and_leaves_jax_alone(run_python):
         import sys, time
         from tenfold.cli import main
         main(["--help"])
-        heavy = {"jax", "numpy", "grain", "tokenizers", "pyarrow", "orbax", "optax", "tyro"} & set(sys.modules)
+        heavy = {"jax", "numpy", "daft", "grain", "tokenizers", "pyarrow", "orbax", "optax", "tyro"} & set(sys.modules)
         print(sorted(heavy), time.process_time())
     """
     *shown, last = run_python(program, devices=1).splitlines()
     assert shown[0].startswith("usage: tenfold COMMAND")
-    for command in ("demo", "train", "generate", "convert", "report"):
+    for command in ("demo", "corpus", "train", "generate", "convert", "report"):
         assert any(line.strip().startswith(f"tenfold {command}") for line in shown)
     heavy, seconds = last.rsplit(" ", 1)
     assert heavy == "[]"

@@ -13,6 +13,7 @@ import numpy as np
 from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
 from tenfold.convert.tensor_files import SHARD_BYTES
+from tenfold.corpus.files import new_directory
 from tenfold.errors import UserError
 from tenfold.generate.complete import check_decodes, generate
 from tenfold.generate.config import Weights
@@ -22,7 +23,6 @@ from tenfold.model.transformer import encode, forward, head, logits
 from tenfold.objectives.causal import token_logprobs
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
-from tenfold.tokens.files import new_directory
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.run import CHAT_TEMPLATE, read_run
 from tenfold.train.start import adapted, lazy_model, load_model

@@ -21,6 +21,7 @@ HELP = """usage: tenfold COMMAND ...
 One system for the whole life of a GPT-class language model.
 
     tenfold demo                       the whole road, small, on this machine, from real documents
+    tenfold corpus build RECIPE        raw sources to clean, weighted documents and the token shards that train reads
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
     tenfold generate RUN --prompt ...  complete text with a trained model
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
@@ -150,6 +151,96 @@ def _train_options(argv: list[str], recipe: "Recipe"):
     for short, long in (("--data", "--data.paths"), ("--from", "--start")):
         rest = [long + a.removeprefix(short) if a == short or a.startswith(short + "=") else a for a in rest]
     return _parse(Train, rest, f"tenfold train {name}", Train(recipe, Processes()))
+
+
+CORPUS_HELP = """usage: tenfold corpus build RECIPE [--out DIR] [--workers N] [--engine ray] ...
+       tenfold corpus inspect OUT [--document ID]
+       tenfold corpus fit-quality RECIPE [--model FILE]
+
+Builds a corpus: a name below, or the path of a recipe.yaml. The same command continues a build that was stopped.
+
+{recipes}
+
+`tenfold corpus build RECIPE --help` lists every field of a recipe.
+
+    tenfold corpus build stdlib --out corpora/stdlib
+    tenfold corpus build gpt3 --sources.4.path crawl/ --decontaminate.paths evaluation.jsonl
+    tenfold corpus inspect corpora/stdlib --document 0123456789abcdef      where a document went, and why
+    tenfold train gpt3-125m --data corpora/stdlib"""
+
+
+def corpus(argv: list[str]) -> int:
+    """`tenfold corpus build|inspect|fit-quality`."""
+    from tenfold.recipes.corpus import RECIPES
+
+    actions = {"build": _corpus_build, "inspect": _corpus_inspect, "fit-quality": _corpus_fit_quality}
+    if not argv or argv[0] in ("-h", "--help") or (argv[0] in ("build", "fit-quality") and argv[1:] in ([], ["-h"], ["--help"])):
+        print(CORPUS_HELP.format(recipes="\n".join(f"    {name}" for name in RECIPES)))
+        return 0
+    if argv[0] not in actions:
+        raise UserError(f"{argv[0]!r} is not something to do with a corpus.\n  Say build, inspect or fit-quality.")
+    return actions[argv[0]](argv[1:])
+
+
+def _corpus_build(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.corpus.recipe import CorpusRecipe
+    from tenfold.recipes.corpus import find_corpus
+    from tenfold.recipes.corpus_road import Work, build_corpus
+
+    @dataclass(frozen=True)
+    class Build:
+        """Builds this corpus. The same command continues a build that was stopped."""
+
+        recipe: Annotated[CorpusRecipe, tyro.conf.arg(name="")]
+        work: Annotated[Work, tyro.conf.arg(name="")]
+
+    chosen = _parse(Build, argv[1:], f"tenfold corpus build {argv[0]}", Build(find_corpus(argv[0]), Work()))
+    out = build_corpus(chosen.recipe, chosen.work)
+    print(f"Done: {out}\n  next: tenfold train gpt3-125m --data {out} ...   tenfold corpus inspect {out} --document ID")
+    return 0
+
+
+def _corpus_inspect(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.recipes.corpus_road import inspect
+
+    def arguments(out: tyro.conf.Positional[Path], document: str = "") -> tuple[Path, str]:
+        """Shows what a corpus holds, and where one of its documents went.
+
+        Args:
+            out: A folder that `tenfold corpus build` wrote.
+            document: The id of a document.
+        """
+        return out, document
+
+    inspect(*_parse(arguments, argv, "tenfold corpus inspect"))
+    return 0
+
+
+def _corpus_fit_quality(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.corpus.recipe import CorpusRecipe
+    from tenfold.recipes.corpus import find_corpus
+    from tenfold.recipes.corpus_quality import fit_quality
+    from tenfold.recipes.corpus_road import Work
+
+    @dataclass(frozen=True)
+    class FitQuality:
+        """Fits the classifier that tells this recipe's raw sources from its curated ones."""
+
+        recipe: Annotated[CorpusRecipe, tyro.conf.arg(name="")]
+        work: Annotated[Work, tyro.conf.arg(name="")]
+        model: Path | None = None
+        """The .npz to write; a page of borderline documents is put beside it. None: quality.npz in the corpus's folder."""
+
+    chosen = _parse(FitQuality, argv[1:], f"tenfold corpus fit-quality {argv[0]}", FitQuality(find_corpus(argv[0]), Work()))
+    model = fit_quality(chosen.recipe, chosen.work, chosen.model)
+    print(f"Done: {model}\n  next: tenfold corpus build {argv[0]} --quality.model {model}")
+    return 0
 
 
 def generate(argv: list[str]) -> int:
@@ -297,7 +388,14 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "train": train, "generate": generate, "convert": convert, "report": report}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "demo": demo,
+    "corpus": corpus,
+    "train": train,
+    "generate": generate,
+    "convert": convert,
+    "report": report,
+}
 
 
 if __name__ == "__main__":

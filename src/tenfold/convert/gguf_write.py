@@ -10,8 +10,8 @@ import numpy as np
 from tenfold.convert.ggml_blocks import TYPES, quantise_q8_0
 from tenfold.convert.gguf import ALIGNMENT, ARRAY, BOOL, MAGIC, MOST_AXES, NUMBERS, STRING, aligned
 from tenfold.convert.tensor_files import slices
+from tenfold.corpus.files import replacing
 from tenfold.errors import UserError
-from tenfold.tokens.files import replacing
 
 VERSION = 3
 LONGEST_NAME = 63  # bytes: GGML_MAX_NAME with its final zero

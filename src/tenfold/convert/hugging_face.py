@@ -9,12 +9,12 @@ import jax
 
 from tenfold.convert.tensor_files import SHARD_BYTES, NewTensor, Tensor, open_tensors, write_tensors
 from tenfold.convert.weights import Names, check_names, lazy_weights, load_weights
+from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
 from tenfold.model.config import Dtype, ModelConfig
 from tenfold.model.families.names import Family
 from tenfold.model.families.registry import FAMILIES, family_of
 from tenfold.model.params import Params
-from tenfold.tokens.files import write_atomically
 from tenfold.tokens.tokenizer import Tokenizer
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from tenfold.convert.tensor_files import Tensor, open_tensors
 from tenfold.convert.weights import Names
+from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
 from tenfold.model.adapters import MODULES, adapter_params
 from tenfold.model.config import ModelConfig
@@ -24,7 +25,6 @@ from tenfold.model.families.names import Row
 from tenfold.model.families.registry import family_of
 from tenfold.model.forms import INPUT_AXES
 from tenfold.model.params import Params, map_params
-from tenfold.tokens.files import write_atomically
 
 ROOT = "base_model.model."
 FILES = ("adapter_config.json", "adapter_model.safetensors")

@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from tenfold.corpus.files import replacing, write_atomically
 from tenfold.errors import UserError
-from tenfold.tokens.files import replacing, write_atomically
 
 DTYPES: dict[str, np.dtype] = {
     "F64": np.dtype(np.float64),

@@ -38,15 +38,15 @@ def report(run_dirs: list[Path], out: Path | None = None) -> Path:
     runs = _tell_apart([read_run(path) for path in paths])
     if out is None:
         out = paths[0] / "report.html" if len(runs) == 1 else resolved[0].parent / "comparison.html"
-    return _write(Path(out), render(runs))
+    return write_page(Path(out), render(runs))
 
 
 def render(runs: list[RunFiles]) -> str:
     """The page as text."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_own("template.html")).render(
-        style=Markup(_own("style.css")),
-        script=Markup(_own("pointer.js")),
+    return environment.from_string(own("template.html")).render(
+        style=Markup(own("style.css")),
+        script=Markup(own("pointer.js")),
         title=" · ".join(run.name for run in runs) if len(runs) < 5 else f"{len(runs)} runs compared",
         written=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         several=len(runs) > 1,
@@ -125,11 +125,12 @@ def _tell_apart(runs: list[RunFiles]) -> list[RunFiles]:
     return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
 
 
-def _own(name: str) -> str:
+def own(name: str) -> str:
+    """The text of a file of this room."""
     return resources.files("tenfold.report").joinpath(name).read_text("utf-8")
 
 
-def _write(out: Path, text: str) -> Path:
+def write_page(out: Path, text: str) -> Path:
     """Under a temporary name beside `out`, then renamed: a reader sees the old page or the new one."""
     if out.is_dir():
         raise UserError(f"{out} is a directory: give a file to write, such as {out / 'report.html'}")

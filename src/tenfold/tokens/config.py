@@ -11,7 +11,7 @@ class DataConfig:
     """The text a run learns from, and the text it is measured on."""
 
     paths: tuple[str, ...] = ()
-    """Directories of token shards, or documents: a folder, .txt, .jsonl(.gz|.zst), .parquet, or the word "stdlib"."""
+    """Corpora (`tenfold corpus build`), directories of token shards, or documents: a folder, .txt, .jsonl(.gz|.zst), .parquet, "stdlib"."""
     weights: tuple[float, ...] = ()
     """How often each path is drawn from, relative to the others. Empty: in proportion to its tokens."""
     held_out: str | None = None

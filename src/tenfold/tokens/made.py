@@ -1,13 +1,10 @@
 """What `prepare` has made before, and from what: so that it is made again only when something changed."""
 
-import contextlib
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from tenfold.corpus.documents import MAX_BYTES, files_of
-from tenfold.tokens.files import write_atomically
+from tenfold.corpus.files import fingerprint, write_atomically
 
 FORMAT = 1  # raise it when readers, the split or the shards change what comes out of the same files
 
@@ -39,22 +36,3 @@ def files_fingerprint(path: str) -> str:
     base = root if root.is_dir() else root.parent
     stats = [(file.relative_to(base).as_posix(), file.stat()) for file in files]
     return fingerprint(FORMAT, MAX_BYTES, [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-
-
-def fingerprint(*parts) -> str:
-    """16 hexadecimal digits of anything that JSON can hold."""
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
-
-
-@contextlib.contextmanager
-def one_process(directory: Path) -> Iterator[None]:
-    """Holds a lock on a directory: another process waits here until this one is done. (No lock where the system has no flock.)"""
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (directory / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

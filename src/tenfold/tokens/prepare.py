@@ -15,10 +15,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tenfold.corpus.documents import HELD_OUT, Collection, Document, Progress, Rejected, collect, combined
+from tenfold.corpus.files import fingerprint, one_process, write_atomically
 from tenfold.errors import UserError
 from tenfold.tokens.config import DataConfig
-from tenfold.tokens.files import write_atomically
-from tenfold.tokens.made import Made, files_fingerprint, fingerprint, one_process
+from tenfold.tokens.made import Made, files_fingerprint
+from tenfold.tokens.mixed import with_corpora
 from tenfold.tokens.shards import Shards, is_shards, write_shards
 from tenfold.tokens.tokenizer import Tokenizer, train_tokenizer
 
@@ -52,7 +53,8 @@ class Prepared:
 def prepare(data: DataConfig, out_dir: str | Path, vocab: int, progress: Progress | None = None, reserved: int = 0) -> Prepared:
     """Opens shards, and turns documents into shards under `out_dir`, with a tokenizer of at most `vocab - reserved` tokens.
 
-    A path is a directory of shards, a directory with train/ and (perhaps) held_out/ of shards in it, or documents. Documents are
+    A path is a directory of shards, a directory with train/ and (perhaps) held_out/ of shards in it, what `tenfold corpus build`
+    wrote (all its sources, with the weights of its mixture.json), or documents. Documents are
     encoded with data.tokenizer, else with the tokenizer of the shards they are mixed with, else with a new one, trained on up to 8 MB
     of the training documents (those with the smallest hashes, so always the same ones). Documents that data.held_out holds are left
     out of training. `reserved` rows of the embedding table are an objective's, for masks or sentinels.
@@ -65,7 +67,7 @@ def prepare(data: DataConfig, out_dir: str | Path, vocab: int, progress: Progres
             "  Name documents (a folder, .txt, .jsonl, .parquet), shards, or 'stdlib' for Python's own library."
         )
     with one_process(Path(out_dir) / "data"):
-        return _Preparation(data, Path(out_dir), vocab - reserved, progress, reserved).run()
+        return _Preparation(with_corpora(data), Path(out_dir), vocab - reserved, progress, reserved).run()
 
 
 def sample(documents: list[Document], max_bytes: int = SAMPLE_BYTES) -> list[str]:

@@ -172,12 +172,12 @@ def _put_in_place(partial: Path, out: Path) -> None:
 
 
 def _write_all(documents: Iterable[Document], tokenizer: Tokenizer, directory: Path, shard_tokens: int, progress: Progress | None) -> dict:
-    dtype = "uint16" if tokenizer.vocab <= 2**16 else "uint32"
+    dtype = dtype_for(tokenizer)
     total = len(documents) if isinstance(documents, Sized) else None
     entries: list[dict] = []
     shard: ShardWriter | None = None
     done = 0
-    for document, ids in _encoded(documents, tokenizer, DTYPES[dtype]):
+    for document, ids in encoded(documents, tokenizer, DTYPES[dtype]):
         shard = shard or ShardWriter(directory, ShardNames.of(len(entries)))
         shard.add(document, ids)
         done += 1
@@ -194,7 +194,12 @@ def _write_all(documents: Iterable[Document], tokenizer: Tokenizer, directory: P
     return {"version": VERSION, "dtype": dtype, "tokenizer": tokenizer.fingerprint, "vocab": tokenizer.vocab, **sums, "shards": entries}
 
 
-def _encoded(documents: Iterable[Document], tokenizer: Tokenizer, dtype: np.dtype) -> Iterator[tuple[Document, np.ndarray]]:
+def dtype_for(tokenizer: Tokenizer) -> str:
+    """The smallest type that holds its ids, by name."""
+    return "uint16" if tokenizer.vocab <= 2**16 else "uint32"
+
+
+def encoded(documents: Iterable[Document], tokenizer: Tokenizer, dtype: np.dtype) -> Iterator[tuple[Document, np.ndarray]]:
     """Each document with its ids, the end of text last."""
     for chunk in _chunks(iter(documents)):
         for document, ids in zip(chunk, tokenizer.encode_batch([document.text for document in chunk]), strict=True):

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
-from tenfold.tokens.files import write_atomically
 
 END_OF_TEXT = "<|endoftext|>"
 ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[EOS]")

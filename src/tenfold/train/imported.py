@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tenfold.convert.hub import fetch, hub_name
 from tenfold.convert.start import open_model
+from tenfold.corpus.files import new_directory, write_atomically
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import parameter_count
 from tenfold.tokens.config import DataConfig
-from tenfold.tokens.files import new_directory, write_atomically
 from tenfold.train.recipe import Recipe, TrainConfig, save_recipe
 from tenfold.train.records import write_json
 from tenfold.train.run import CHAT_TEMPLATE, Run
