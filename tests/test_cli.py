@@ -92,7 +92,7 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, train, generate, convert, report."),
+        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, corpus, train, generate, convert, report."),
         (["train", "gpt4"], "tenfold train: 'gpt4' is neither a recipe nor a file.\n  Recipes: gpt3-125m,"),
         (
             ["train", "gpt3-125m", "--model.embed", "500"],

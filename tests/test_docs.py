@@ -34,13 +34,18 @@ def cells(notebook: str) -> str:
     return "\n".join("".join(cell["source"]) for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "code")
 
 
+def marked(page: Path):
+    """The page as a case; objectives.md trains two models."""
+    return pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name == "objectives.md" else [])
+
+
 def run(text: str, tmp_path: Path, run_python) -> None:
     path = tmp_path / "page.py"
     path.write_text(text)
     run_python(path, devices=1, cwd=tmp_path, timeout=280)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if script(page.read_text()).strip()], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES if script(page.read_text()).strip()])
 def test_page_runs(page, tmp_path, run_python):
     run(script(page.read_text()), tmp_path, run_python)
 

@@ -388,14 +388,7 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "demo": demo,
-    "corpus": corpus,
-    "train": train,
-    "generate": generate,
-    "convert": convert,
-    "report": report,
-}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, generate, convert, report)}
 
 
 if __name__ == "__main__":

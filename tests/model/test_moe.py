@@ -193,6 +193,7 @@ def test_a_cached_mixture_scores_as_the_whole_text_and_drops_nothing(noisy_param
         assert float(routing.dropped) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_meshes_give_the_numbers_of_one_device_and_each_device_its_own_tokens(run_python):
     """f32, capacity included: loss, statistics and gradients within 1e-5; and a device computes its own part of the 192 pairs."""

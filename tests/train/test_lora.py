@@ -148,6 +148,7 @@ def test_merging_into_int8_gives_plain_weights(base):
     assert float(loss(merged)) == pytest.approx(float(loss(beside(small, adapters, LORA))), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
     """However the batch is cut into microbatches; another step, seed or row draws anew, and dropout 0 draws nothing."""
     adapters, optimizer = noisy(init_adapters(jax.random.key(1), CONFIG, LORA)), optax.sgd(0.1)
@@ -176,6 +177,7 @@ def test_what_drops_out_is_a_function_of_the_seed_and_the_step(base):
     assert len({first, update(step=4)[0], update(seed=6)[0], whole}) == 4
 
 
+@pytest.mark.slow
 def test_an_update_on_a_mesh_is_that_of_one_device(run_python):
     """Adapters with dropout over int8, cut over data, fsdp and tensor: the same draws, and the scales lie with their outputs."""
     found = json.loads(run_python(Path(__file__).parent / "adapters_on_eight_devices.py"))

@@ -69,6 +69,7 @@ def test_stopped_and_continued_is_the_same_run(whole, tmp_path):
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_eight_devices_train_as_one(whole, tmp_path, run_python):
     """Rows, tensors and weights cut: the same batches, and losses within 1e-4."""

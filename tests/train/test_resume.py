@@ -79,6 +79,7 @@ def test_killed_twice_in_f32(whole, data, tmp_path):
     assert metrics(out) == metrics(whole)
 
 
+@pytest.mark.slow
 def test_killed_in_bf16_with_growing_batches(data, tmp_path):
     """A batch ramp, microbatches, masking of documents: killed right after a checkpoint was begun."""
     recipe = tiny_recipe(data, model=dict(dtype="bfloat16"), optimizer=dict(ramp_batch=4, ramp_tokens=1024), microbatch=4, z_loss=1e-4)
@@ -91,6 +92,7 @@ def test_killed_in_bf16_with_growing_batches(data, tmp_path):
     assert batches == sorted(batches) and set(batches) == {4, 8}
 
 
+@pytest.mark.slow
 def test_a_killed_mixture_of_experts(data, tmp_path):
     """Capacity, microbatches and both router losses; its lines say what the routers did, those of held-out loss do not."""
     mixture = dict(experts=4, expert_capacity=1.1, gated=True, mlp=24)

@@ -118,7 +118,7 @@ class Stopped(Exception):
     """What a test stops a build with."""
 
 
-@pytest.mark.parametrize("at", [9, 37])
+@pytest.mark.parametrize("at", [9, pytest.param(37, marks=pytest.mark.slow)])
 def test_a_build_stopped_at_any_file_goes_on(recipe, out, built, tmp_path, monkeypatch, at):
     """However many files had been renamed into place, the next build ends with the same bytes."""
     calls = 0
