@@ -51,6 +51,14 @@ def test_greedy_is_the_argmax_of_scoring_step_by_step(tiny, noisy_params, attent
         assert row.tolist() == greedy_without_cache(params, config, prompt, 37)
 
 
+def test_dilated_layers_write_what_scoring_says_across_segments(tiny, noisy_params):
+    """Prompts of four lengths, padded to one bucket, in a cache that has no room for the padding."""
+    config = tiny(attention=("dilated:6x1,20x3,64x5",), layers=1)
+    params = noisy_params(config)
+    for prompt, row in zip(PROMPTS, write(params, config, PROMPTS, 20), strict=True):
+        assert row.tolist() == greedy_without_cache(params, config, prompt, 20)
+
+
 def test_bf16_decoding_follows_bf16_scoring(tiny, noisy_params):
     """Each token that decoding chose is, by scoring without a cache, within rounding of the likeliest."""
     config = tiny(dtype="bfloat16")

@@ -69,4 +69,4 @@ def test_kinds_cycle_over_the_layers():
 @pytest.mark.parametrize("spec", ["banded:", "banded:-3", "banded:3.5", "dense:4", "Dense", " dense", "banded:4\n"])
 def test_words_that_name_no_kind_are_refused(spec):
     with pytest.raises(UserError):
-        attention_kind(spec)
+        attention_kind(spec, 64)

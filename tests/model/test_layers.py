@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tenfold.model.layers import linear, mlp, norm
+from tenfold.model.layers import gelu_tanh, linear, mlp, norm, sub_norm
 
 
 def weights(config, seed=0):
@@ -64,3 +64,20 @@ def test_linear_contracts_the_axes_it_is_told(tiny):
     np.testing.assert_allclose(linear(x, w, b, config, contract=2), jnp.einsum("bthk,hkd->btd", x, w) + b, atol=1e-5)
     x, w, b = (jnp.float32(random.normal(0, 1, shape)) for shape in ((2, 3, 6), (6, 4, 5), (4, 5)))
     np.testing.assert_allclose(linear(x, w, b, config), jnp.einsum("btd,dhk->bthk", x, w) + b, atol=1e-5)
+
+
+def test_sub_norms_stand_before_the_last_projections(tiny, noisy_params):
+    """MAGNETO's: what `down` reads is of mean 0 and variance 1 over all hidden units, before gain and bias; for `out`, over all heads."""
+    config = tiny(sub_norm=True)
+    block = jax.tree.map(lambda w: w[0], noisy_params(config)["blocks"][0])
+    w, x_BTD = block["mlp"], jax.random.normal(jax.random.key(0), (2, 3, config.embed))
+    h_BTF = gelu_tanh(linear(x_BTD, w["up"], w["up_bias"], config))[0]
+    h_BTF = (h_BTF - h_BTF.mean(-1, keepdims=True)) / jnp.sqrt(h_BTF.var(-1, keepdims=True) + config.norm_eps)
+    wanted = linear(h_BTF * w["sub_scale"] + w["sub_bias"], w["down"], w["down_bias"], config)
+    np.testing.assert_allclose(mlp(w, x_BTD, config), wanted, rtol=0, atol=1e-4)
+    mixed_BTHK = 3 + jax.random.normal(jax.random.key(1), (2, 3, config.heads, config.width))
+    plain = {"sub_scale": jnp.ones((config.heads, config.width)), "sub_bias": jnp.zeros((config.heads, config.width))}
+    assert block["attention"]["sub_scale"].shape == plain["sub_scale"].shape
+    normed = sub_norm(plain, mixed_BTHK, config)
+    np.testing.assert_allclose(normed.mean((2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(normed.var((2, 3)), 1, atol=1e-3)

@@ -81,3 +81,13 @@ def test_buckets_are_exact_near_and_shared_far(distance, causal):
         assert own == half - 1
     nearer = int(buckets(jnp.array(distance - (1 if distance > 0 else -1) if distance else 0), count, furthest, causal))
     assert nearer <= bucket or distance in (0, -1)
+
+
+def test_turns_are_exact_at_any_position():
+    """Within 2e-6 of f64 up to 2^31, where a position times a frequency in f32 is an angle off by whole turns."""
+    positions = np.array([0, 1, 255, 256, 65_537, 2**24 + 1, 2**30 + 3, 2**31 - 1])
+    found = turns(config(context=2**30), jnp.asarray(positions[None], jnp.int32))
+    angles = positions[:, None] * 10000.0 ** (-np.arange(0, 8, 2) / 8)
+    np.testing.assert_allclose(found.cos_BTJ[0], np.cos(angles), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(found.sin_BTJ[0], np.sin(angles), rtol=0, atol=2e-6)
+    assert np.abs(np.cos(positions.astype(np.float32)[:, None] * angles[1].astype(np.float32)) - np.cos(angles)).max() > 0.1

@@ -3,7 +3,8 @@
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.recipes import masked
+from tenfold.model.config import Dilated
+from tenfold.recipes import longnet, masked
 from tenfold.recipes.demo import demo, sized
 from tenfold.recipes.gpt3 import RECIPES, TABLE, gpt3
 from tenfold.recipes.registry import find_recipe
@@ -87,3 +88,25 @@ def test_every_difference_from_the_paper_is_in_the_notes(name):
     recipe = masked.RECIPES[name]()
     assert recipe.name == name and find_recipe(name) == recipe and not recipe.train.prompts
     assert ("As printed and as built differ" in recipe.notes) == (not name.endswith("tiny"))
+
+
+# Ding et al. 2023, table 4, copied apart from the code: layers, width, heads, learning rate, batch in tokens.
+LONGNET = {
+    "125m": (12, 768, 12, 6e-4, 0.5e6),
+    "350m": (24, 1024, 16, 6e-4, 0.5e6),
+    "760m": (24, 1536, 16, 6e-4, 0.5e6),
+    "2.7b": (32, 2560, 32, 2e-4, 4e6),
+}
+
+
+@pytest.mark.parametrize("size", LONGNET)
+def test_longnet_is_built_and_trained_as_tables_3_and_4_say(size):
+    """Adam .9, .98; clip 2; decay 0.01; 750 steps of warm-up; the five branches; 300,000 steps of the base model."""
+    recipe, (layers, embed, heads, rate, batch) = longnet.longnet(size), LONGNET[size]
+    model, o, rows = recipe.model, recipe.optimizer, recipe.train.batch
+    assert (model.layers, model.embed, model.heads, o.learning_rate) == (layers, embed, heads, rate)
+    assert model.kinds == (Dilated((2048, 4096, 8192, 16384, 32768), (1, 2, 4, 6, 12)),) * layers
+    assert (o.beta1, o.beta2, o.clip, o.weight_decay, o.warmup_tokens) == (0.9, 0.98, 2.0, 0.01, 750 * rows * 32768)
+    assert rows * model.context == pytest.approx(batch, rel=0.05)
+    assert model.positions == "xpos" and model.sub_norm
+    assert size != "125m" or recipe.train.steps == 300_000

@@ -163,7 +163,7 @@ def prefill(params: Params, config: ModelConfig, positions: int, tokens_BP, leng
 
     Prompts are padded on the right: a position sees only earlier ones, and decoding writes over the padding.
     """
-    x_BPD, cache, _ = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions))
+    x_BPD, cache, _ = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions), real_B=length_B)
     assert cache is not None
     last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
     token_B = next_token(params, config, last_B1D, length_B, requests)

@@ -21,6 +21,8 @@ from tenfold.errors import UserError
 Dtype = Literal["bfloat16", "float32"]
 Positions = Literal["learned", "rotary", "xpos", "alibi", "relative", "none"]
 Activation = Literal["gelu_tanh", "gelu", "relu", "silu"]
+XPOS_LONGEST = 65536
+"""The context up to which the powers of xPos (positions.py) stay below 1e35."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,67 @@ class Banded:
     window: int
 
 
-AttentionKind = Dense | Banded
+@dataclass(frozen=True)
+class Dilated:
+    """LongNet's: branch i sees within segments of `segments[i]` positions, head j the place j mod r and every r = `dilations[i]` on."""
+
+    segments: tuple[int, ...]
+    dilations: tuple[int, ...]
 
 
-def attention_kind(spec: str) -> AttentionKind:
-    """The kind a word of `ModelConfig.attention` names: `dense`, or `banded:WINDOW`."""
+AttentionKind = Dense | Banded | Dilated
+
+
+def attention_kind(spec: str, context: int) -> AttentionKind:
+    """The kind a word of `ModelConfig.attention` names, on rows of `context` positions: `dense`, `banded:WINDOW`,
+    `dilated:SEGMENTxDILATION,...`, or `geometric:SEGMENT,RATIO`, whose segments and dilations grow by RATIO until one reaches the context.
+    """
     if spec == "dense":
         return Dense()
     if (match := re.fullmatch(r"banded:(\d+)", spec)) and int(match[1]) > 0:
         return Banded(int(match[1]))
-    raise UserError(f"model.attention has {spec!r}, which names no kind of attention.\n  Use dense or banded:WINDOW, such as banded:256.")
+    if match := re.fullmatch(r"dilated:(\d+x\d+(?:,\d+x\d+)*)", spec):
+        pairs = [tuple(map(int, pair.split("x"))) for pair in match[1].split(",")]
+        return _checked(Dilated(tuple(w for w, _ in pairs), tuple(r for _, r in pairs)), spec, context)
+    if (match := re.fullmatch(r"geometric:(\d+),(\d+)", spec)) and int(match[1]) > 0 and int(match[2]) > 1:
+        return geometric(int(match[1]), int(match[2]), context)
+    raise UserError(
+        f"model.attention has {spec!r}, which names no kind of attention.\n  Use dense or banded:WINDOW, such as banded:256; "
+        "dilated:SEGMENTxDILATION,..., such as dilated:2048x1,4096x2; or geometric:SEGMENT,RATIO, such as geometric:2048,2."
+    )
+
+
+def geometric(segment: int, ratio: int, context: int) -> Dilated:
+    """LongNet's schedule (equations 11, 12 and 18): w_i = segment ratio^i, the last one cut to the context, and r_i = ratio^i."""
+    powers = [1]
+    while segment * powers[-1] < context:
+        powers.append(powers[-1] * ratio)
+    return Dilated(tuple(min(segment * power, context) for power in powers), tuple(powers))
+
+
+def _checked(kind: Dilated, spec: str, context: int) -> Dilated:
+    """Refuses schedules that cannot be, or that cut the context in pieces, with the arithmetic."""
+    for w, r in zip(kind.segments, kind.dilations, strict=True):
+        if not 1 <= r <= w:
+            raise UserError(
+                f"model.attention has {spec!r}, whose dilation {r} is not from 1 to its segment {w}: a head would take {w} / {r} positions."
+                f"\n  Use {w}x{min(max(r, 1), w)}, or a longer segment."
+            )
+    for shorter, longer in zip(kind.segments, kind.segments[1:], strict=False):
+        if shorter >= longer:
+            raise UserError(f"model.attention has {spec!r}, whose segments do not increase: {shorter} comes before {longer}.\n  Sort them.")
+    if 1 not in kind.dilations:
+        raise UserError(
+            f"model.attention has {spec!r}, none of whose dilations is 1: a head would see nothing, not even itself, at the positions that "
+            f"no branch takes.\n  Add a dilation of 1, such as {kind.segments[0]}x1."
+        )
+    if (longest := kind.segments[-1]) < context:
+        raise UserError(
+            f"model.attention has {spec!r}, whose longest segment is {longest}, but model.context is {context}: positions {longest} to "
+            f"{context - 1} would see nothing before position {longest} in such a layer.\n  Add a segment of {context} with a dilation, "
+            f"such as {context}x{kind.dilations[-1] * -(-context // longest)}, or use model.context {longest}."
+        )
+    return kind
 
 
 @dataclass(frozen=True)
@@ -65,7 +118,8 @@ class ModelConfig:
     mlp: int = 0
     """Width of the feed-forward layer; 0 means 4 x embed."""
     attention: tuple[str, ...] = ("dense",)
-    """Kinds of attention, cycled over the layers: `dense banded:256` is GPT-3's alternating pattern."""
+    """Kinds of attention, cycled over the layers: `dense banded:256` is GPT-3's alternating pattern, `dilated:2048x1,4096x2` or
+    `geometric:2048,2` LongNet's."""
     causal: bool = True
     """Positions see only earlier ones; False (BERT) lets them see all."""
     scaled_scores: bool = True
@@ -90,6 +144,8 @@ class ModelConfig:
     norm_place: Literal["before", "after"] = "before"
     """Before each half of a block, or after its sum with the residual stream (BERT)."""
     norm_eps: float = 1e-5
+    sub_norm: bool = False
+    """A norm more in each half of a block, before its last projection (MAGNETO's Sub-LN)."""
     embedding_norm: bool = False
     """A norm right after the embeddings (BERT)."""
     activation: Activation = "gelu_tanh"
@@ -151,7 +207,7 @@ class ModelConfig:
     @property
     def kinds(self) -> tuple[AttentionKind, ...]:
         """The attention kind of each layer."""
-        pattern = tuple(attention_kind(spec) for spec in self.attention)
+        pattern = tuple(attention_kind(spec, self.context) for spec in self.attention)
         return pattern * (self.layers // len(pattern))
 
     @property
@@ -201,7 +257,7 @@ def _check_attention(config: ModelConfig) -> None:
     if not config.attention:
         raise UserError("model.attention is empty: name at least one kind, such as dense.")
     for spec in config.attention:
-        attention_kind(spec)
+        attention_kind(spec, config.context)
     if config.layers % len(config.attention):
         raise UserError(
             f"model.attention names {len(config.attention)} kinds ({' '.join(config.attention)}), "
@@ -213,15 +269,27 @@ def _check_attention(config: ModelConfig) -> None:
             f"model.rotary_dim is {config.rotated}, but must be even and at most the width of a head, {config.width}.\n"
             f"  Use {config.width - config.width % 2} or less."
         )
+    if config.positions == "xpos" and config.context > XPOS_LONGEST:
+        raise UserError(
+            f"model.positions is 'xpos' and model.context {config.context}: xPos multiplies keys by up to (1.4 / 0.4)^(context / 1024), "
+            f"which is more than float32 holds.\n  Use a context of at most {XPOS_LONGEST}, or rotary."
+        )
     if config.positions == "relative" and not 3 < config.relative_buckets // 2 < config.relative_distance:
         raise UserError(
             f"model.relative_buckets is {config.relative_buckets} and model.relative_distance {config.relative_distance}: half the buckets "
             "must be at least 4 and below the distance.\n  T5 uses 32 and 128."
         )
-    if not config.causal and any(spec != "dense" for spec in config.attention):
+    if not config.causal and any(isinstance(kind, Banded) for kind in config.kinds):
         raise UserError(
             f"model.attention is {' '.join(config.attention)}, but bands look backwards only and model.causal is False.\n  Use dense."
         )
+    if config.positions == "relative" and any(isinstance(kind, Dilated) for kind in config.kinds):
+        raise UserError(
+            f"model.attention is {' '.join(config.attention)}, but model.positions 'relative' adds a bias to every pair of positions, "
+            "which dilated attention does not have.\n  Use rotary or alibi."
+        )
+    if config.sub_norm and config.experts:
+        raise UserError(f"model.sub_norm is True, but model.experts is {config.experts}: experts have no norm inside.\n  Use one of them.")
     if config.residual != "sequential" and (config.norm_place == "after" or config.encoder_layers):
         raise UserError(f"model.residual is {config.residual!r}, which goes with norms before and without an encoder.\n  Use sequential.")
 

@@ -7,11 +7,12 @@ A product of [m, k] and [k, n] is 2 m k n operations; the backward pass takes tw
 
 The weights in products are those of the blocks and the head (the tied table once; looking a token up costs nothing). Of a mixture's
 experts those that a token chooses and the shared ones count, and the router. Causal attention sees (T + 1) / 2 positions on average and
-is counted so, not as T: figures that count it whole read higher for the same speed. Where every position sees all, it is T. A token of
-an encoder-decoder is one that is encoded, with its share of what is decoded.
+is counted so, not as T: figures that count it whole read higher for the same speed. Where every position sees all, it is T; in dilated
+attention what the branches' segments hold, whatever T is. A token of an encoder-decoder is one that is encoded, with its share of what is
+decoded.
 """
 
-from tenfold.model.config import AttentionKind, Banded, ModelConfig
+from tenfold.model.config import AttentionKind, Banded, Dilated, ModelConfig
 
 
 def forward_flops_per_token(config: ModelConfig, decoded: int = 0, read: int = 0) -> float:
@@ -29,7 +30,7 @@ def _products(config: ModelConfig, decoded: int, read: int) -> tuple[float, floa
     own += D * D if config.head_transform else 0
     head = config.vocab * D * (read or U) / T
     encoder = config.encoder_layers * (attention_weights + feed_forward) + (config.layers * 2 * D * K * config.groups if cross else 0)
-    seen = sum(mean_positions_seen(kind, U) if config.causal else U for kind in config.kinds) + T * config.layers * cross
+    seen = sum(mean_positions_seen(kind, U, config.causal, H) for kind in config.kinds) + T * config.layers * cross
     return U / T * 2 * own + 2 * head + 2 * encoder, U / T * 4 * H * K * seen + 4 * H * K * T * config.encoder_layers
 
 
@@ -47,10 +48,23 @@ def train_flops_per_token(config: ModelConfig, decoded: int = 0, read: int = 0, 
     return (2 if still else 3) * weights + 3 * positions
 
 
-def mean_positions_seen(kind: AttentionKind, T: int) -> float:
-    """Keys that a query sees, on average over T positions."""
+def mean_positions_seen(kind: AttentionKind, T: int, causal: bool = True, heads: int = 1) -> float:
+    """Keys that a query sees, on average over T positions and the heads, which differ in dilated attention only."""
     match kind:
+        case Dilated(segments, dilations):
+            pairs = zip(segments, dilations, strict=True)
+            return sum(_pairs_of_a_head(T, w, r, head % r, causal) for w, r in pairs for head in range(heads)) / (T * heads)
         case Banded(window) if window < T:
             return (window * (window + 1) / 2 + (T - window) * window) / T
         case _:
-            return (T + 1) / 2
+            return (T + 1) / 2 if causal else T
+
+
+def _pairs_of_a_head(T: int, w: int, r: int, offset: int, causal: bool) -> float:
+    """Queries with keys, in the segments of one branch: the whole ones and what is left."""
+
+    def pairs(size: int) -> float:
+        taken = len(range(offset, size, r))
+        return taken * (taken + 1) / 2 if causal else taken**2
+
+    return T // w * pairs(w) + pairs(T % w)

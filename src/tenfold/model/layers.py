@@ -22,6 +22,15 @@ def norm(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     return x_BTD + weights["bias"] if "bias" in weights else x_BTD
 
 
+def sub_norm(weights: Params, x: jax.Array, config: ModelConfig) -> jax.Array:
+    """x[B, T, ...] with the norm that a half of a block has before its last projection, over all of `...`; as it is where there is none
+    (Sub-LN of MAGNETO, Wang et al. 2022)."""
+    if "sub_scale" not in weights:
+        return x
+    inner = {name: weights[f"sub_{name}"].reshape(-1) for name in ("scale", "bias") if f"sub_{name}" in weights}
+    return norm(inner, x.reshape(*x.shape[:2], -1), config).reshape(x.shape)
+
+
 def linear(x: jax.Array, w, bias: jax.Array | None, config: ModelConfig, contract: int = 1) -> jax.Array:
     """x[..., in] @ w[in, out] + bias[out], f32, where `in` stands for the first `contract` axes of w and `out` for the others.
 
@@ -69,12 +78,13 @@ def mlp(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     if config.gated:
         gate_BTF, up_BTF = linear_many(weights, ("gate", "up"), x_BTD, config)
         hidden_BTF = act(gate_BTF)[0] * up_BTF
-    elif any(isinstance(weights[n], FORMS) for n in ("up", "down")):
+    elif config.sub_norm or any(isinstance(weights[n], FORMS) for n in ("up", "down")):
         hidden_BTF = act(linear(x_BTD, weights["up"], weights.get("up_bias"), config))[0]
     else:
         y_BTD = _mlp(x_BTD, weights["up"], weights.get("up_bias"), weights["down"], (config.activation, config.dtype))
         return plus(y_BTD, weights.get("down_bias"))
-    return linear(constrain(hidden_BTF, "batch", None, "mlp"), weights["down"], weights.get("down_bias"), config)
+    hidden_BTF = sub_norm(weights, constrain(hidden_BTF, "batch", None, "mlp"), config)
+    return linear(hidden_BTF, weights["down"], weights.get("down_bias"), config)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

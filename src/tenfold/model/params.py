@@ -91,6 +91,8 @@ def attention_params(config: ModelConfig) -> dict[str, Param]:
     if config.qkv_bias:
         weights["query_bias"] = Param((H, K), ("heads", "head_dim"), zeros)
         weights |= {f"{name}_bias": Param((G, K), ("kv_heads", "head_dim"), zeros) for name in ("key", "value")}
+    if config.sub_norm:
+        weights |= sub_norm_params(config, (H, K), ("heads", "head_dim"))
     return weights | ({"out_bias": Param((D,), ("embed",), zeros)} if config.out_bias else {})
 
 
@@ -100,6 +102,8 @@ def mlp_params(config: ModelConfig, width: int = 1) -> dict[str, Param]:
     weights = {"up": Param((D, F), ("embed", "mlp"), normal(0.02)), "down": Param((F, D), ("mlp", "embed"), residual(config))}
     if config.gated:
         weights["gate"] = Param((D, F), ("embed", "mlp"), normal(0.02))
+    if config.sub_norm:
+        weights |= sub_norm_params(config, (F,), ("mlp",))
     if config.mlp_bias:
         weights |= {"up_bias": Param((F,), ("mlp",), zeros), "down_bias": Param((D,), ("embed",), zeros)}
     return weights | ({"gate_bias": Param((F,), ("mlp",), zeros)} if config.mlp_bias and config.gated else {})
@@ -113,6 +117,11 @@ def residual(config: ModelConfig):
 def norm_params(config: ModelConfig) -> dict[str, Param]:
     D = config.embed
     return {"scale": Param((D,), ("embed",), ones)} | ({"bias": Param((D,), ("embed",), zeros)} if config.norm_bias else {})
+
+
+def sub_norm_params(config: ModelConfig, shape: tuple[int, ...], axes: tuple[Axis, ...]) -> dict[str, Param]:
+    """The norm before a half's last projection, of what that projection reads."""
+    return {"sub_scale": Param(shape, axes, ones)} | ({"sub_bias": Param(shape, axes, zeros)} if config.norm_bias else {})
 
 
 def stack(p: Param, count: int, axis: Axis = "layers") -> Param:

@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tenfold.model.config import ModelConfig
 
 XPOS_GAMMA, XPOS_BASE = 0.4, 512  # of the xPos paper
+LONG = 65536
+"""The context beyond which a position times a frequency, in f32, would be an angle too coarse: from there on turns are made of digits."""
 
 
 class Turns(NamedTuple):
@@ -30,6 +33,8 @@ def turns(config: ModelConfig, positions_BT: jax.Array) -> Turns | None:
         return None
     R = config.rotated
     share_J = jnp.arange(0, R, 2, dtype=jnp.float32) / R
+    if config.context > LONG:
+        return Turns(*_long_turns(positions_BT, config.rotary_base ** (-np.arange(0, R, 2) / R)), None)
     angle_BTJ = positions_BT[..., None].astype(jnp.float32) * config.rotary_base**-share_J
     decay_BTJ = None
     if config.positions == "xpos":
@@ -37,6 +42,19 @@ def turns(config: ModelConfig, positions_BT: jax.Array) -> Turns | None:
         away_BT1 = (positions_BT - config.context // 2)[..., None] / XPOS_BASE
         decay_BTJ = ((share_J + XPOS_GAMMA) / (1 + XPOS_GAMMA)) ** away_BT1
     return Turns(jnp.cos(angle_BTJ), jnp.sin(angle_BTJ), decay_BTJ)
+
+
+def _long_turns(positions_BT: jax.Array, frequency_J: np.ndarray) -> tuple[jax.Array, jax.Array]:
+    """cos and sin of position times frequency, f32[B, T, J], as near at 2^31 as at 1: a position's turn is that of its four digits to the
+    base of 256, one after the other, each looked up in a table made in f64."""
+    cos_BTJ: jax.Array | float = 1.0
+    sin_BTJ: jax.Array | float = 0.0
+    for bits in (0, 8, 16, 24):
+        angle_XJ = (np.arange(256)[:, None] * 2.0**bits) * frequency_J
+        digit_BT = positions_BT >> bits & 255
+        cos, sin = (jnp.asarray(table(angle_XJ), jnp.float32)[digit_BT] for table in (np.cos, np.sin))
+        cos_BTJ, sin_BTJ = cos_BTJ * cos - sin_BTJ * sin, sin_BTJ * cos + cos_BTJ * sin
+    return jnp.asarray(cos_BTJ), jnp.asarray(sin_BTJ)
 
 
 def turn(x_BTHK: jax.Array, by: Turns, config: ModelConfig, key: bool = False) -> jax.Array:

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.model.attention.kinds import attend, attend_across, attend_cached
-from tenfold.model.cache import Cache, LayerCache, extend
+from tenfold.model.cache import Cache, DilatedCache, LayerCache, extend
 from tenfold.model.config import AttentionKind, Dense, ModelConfig
 from tenfold.model.forms import dense
-from tenfold.model.layers import ACTIVATIONS, linear, linear_many, lookup, mlp, norm, plus
+from tenfold.model.layers import ACTIVATIONS, linear, linear_many, lookup, mlp, norm, plus, sub_norm
 from tenfold.model.matmul import matmul_transposed
 from tenfold.model.moe import Routing, moe, no_routing
 from tenfold.model.params import Params
@@ -52,6 +52,8 @@ class Around(NamedTuple):
     encoded: Encoded | None = None
     alone: bool = True
     """These positions see each other only; nothing stands before them in a cache."""
+    real_B: jax.Array | None = None
+    """How many of each row's positions are no padding; None: all."""
 
 
 def forward(
@@ -61,11 +63,13 @@ def forward(
     segments_BT: jax.Array | None = None,
     cache: Cache | None = None,
     encoded: Encoded | None = None,
+    real_B: jax.Array | None = None,
 ) -> Output:
     """The head's input for each token: the last hidden state, normed, f32[B, T, D].
 
     `segments_BT` numbers the documents packed in a row; where it is given, positions see only their own document.
     `cache` holds what earlier calls saw: row b's tokens stand at positions `cache.length_B[b] + [0, T)`.
+    `real_B` says how many of each row's tokens are real, what follows being padding that a cache need not keep; None: all.
     `encoded`, from `encode`, is what an encoder-decoder's decoder attends to.
     """
     B, T = tokens_BT.shape
@@ -82,7 +86,7 @@ def forward(
     if config.positions == "relative":
         S = T if cache is None or alone else cache.layers[0].k_BGSK.shape[-2]
         bias_BHTS = relative_bias(params["relative"], config, positions_BT, S, config.causal)
-    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone)
+    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone, real_B)
     x_BTD = embed(params, config, tokens_BT, None if cache is None else positions_BT)
     x_BTD, layer_caches, routing = blocks(params["blocks"], config, x_BTD, None if cache is None else cache.layers, around)
     if "final_norm" in params:
@@ -117,7 +121,7 @@ def embed(params: Params, config: ModelConfig, tokens_BT: jax.Array, positions_B
 def blocks(stacks: list, config: ModelConfig, x_BTD, caches: list | None, around: Around):
     """All layers in order. Each round runs one layer of every stack; rounds are looped over when there are several."""
     period = len(stacks)
-    kinds = config.kinds[:period] if around.causal else (Dense(),) * period
+    kinds = (Dense(),) * period if config.encoder_layers and not around.causal else config.kinds[:period]
 
     def one_round(carry, layers_and_caches):
         (x_BTD, routing), (layers, round_caches) = carry, layers_and_caches
@@ -137,7 +141,7 @@ def blocks(stacks: list, config: ModelConfig, x_BTD, caches: list | None, around
     return x_BTD, new_caches, routing
 
 
-def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | None, around: Around):
+def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | DilatedCache | None, around: Around):
     """Attention and the feed-forward layer, each added to the residual stream; between them attention over what was encoded, if any."""
 
     def body(layer, x_BTD, cache):
@@ -171,19 +175,21 @@ def feed_forward(layer: Params, config: ModelConfig, x_BTD: jax.Array) -> tuple[
     return moe(layer["moe"], x_BTD, config) if config.experts else (mlp(layer["mlp"], x_BTD, config), None)
 
 
-def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | None, around: Around):
+def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | DilatedCache | None, around: Around):
     """Multi-head self-attention of one layer: f32[B, T, D], and the layer's cache."""
     q_BTHK, k_BTGK, v_BTGK = (
         constrain(y, "batch", None, heads, None) for y, heads in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)
     )
     if around.turns is not None:
         q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
+    before = cache
     if cache is not None:
-        cache = extend(cache, config, k_BTGK, v_BTGK, around.start_B)
+        cache = extend(cache, kind, config, k_BTGK, v_BTGK, around.start_B, around.real_B)
     if cache is not None and not around.alone:
-        mixed_BTHK = attend_cached(kind, config, q_BTHK, cache.k_BGSK, cache.v_BGSK, around.start_B, around.bias_BHTS)
+        mixed_BTHK = attend_cached(kind, config, q_BTHK, k_BTGK, v_BTGK, before, cache, around.start_B, around.bias_BHTS)
     else:
         mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal)
+    mixed_BTHK = sub_norm(weights, mixed_BTHK, config)
     return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2), cache
 
 
@@ -196,7 +202,7 @@ def cross_attention(weights: Params, config: ModelConfig, x_BTD: jax.Array, enco
     assert encoded is not None
     q_BTHK = linear(x_BTD, weights["query"], weights.get("query_bias"), config)
     k_BSGK, v_BSGK = (linear(encoded.memory_BSD, weights[n], weights.get(f"{n}_bias"), config) for n in ("key", "value"))
-    mixed_BTHK = attend_across(config, q_BTHK, k_BSGK, v_BSGK, encoded.real_BS)
+    mixed_BTHK = sub_norm(weights, attend_across(config, q_BTHK, k_BSGK, v_BSGK, encoded.real_BS), config)
     return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tenfold.errors import UserError
-from tenfold.recipes import demo, finetune, gpt3, masked
+from tenfold.recipes import demo, finetune, gpt3, longnet, masked
 from tenfold.train.recipe import Recipe, load_recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**gpt3.RECIPES, **masked.RECIPES, **demo.RECIPES, **finetune.RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {**gpt3.RECIPES, **masked.RECIPES, **longnet.RECIPES, **demo.RECIPES, **finetune.RECIPES}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Causal attention in blocks of queries: what causality or the band hides is not computed, and no T x T array lives to the backward pass.
+"""Attention in blocks of queries: what causality or the band hides is not computed, and no T x T array lives to the backward pass.
 
 The gradient is that of softmax attention with the log-sum-exp kept for each query: Dao et al. 2022 (FlashAttention), algorithm 4.
 The backward pass works on transposed scores, [S, T], so that each product is of a kind that runs fast and nothing large is turned.
@@ -27,6 +27,8 @@ class Pattern(NamedTuple):
     dtype: str
     alibi: tuple[float, ...] | None = None
     """What each head's scores lose for each position of distance."""
+    causal: bool = True
+    """Positions see no later ones. False goes with no window."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -50,14 +52,15 @@ def _blocks(T: int, window: int | None) -> list[tuple[int, int]]:
     return [(a, min(a + size, T)) for a in range(0, T, size)]
 
 
-def _seen(queries: tuple[int, int], keys: tuple[int, int], window: int | None, segments_BT):
-    """bool[T, S], or [B, 1, T, S] with segments."""
+def _seen(queries: tuple[int, int], keys: tuple[int, int], pattern: Pattern, segments_BHT):
+    """bool[T, S], or [B, 1 or H, T, S] with segments; None: all is seen."""
     t, s = jnp.arange(*queries)[:, None], jnp.arange(*keys)[None]
-    seen = t >= s
-    if window is not None:
-        seen &= t - s < window
-    if segments_BT is not None:
-        seen = seen & (segments_BT[:, None, slice(*queries), None] == segments_BT[:, None, None, slice(*keys)])
+    seen = None
+    if pattern.causal:
+        seen = t >= s if pattern.window is None else (t >= s) & (t - s < pattern.window)
+    if segments_BHT is not None:
+        same = segments_BHT[:, :, slice(*queries), None] == segments_BHT[:, :, None, slice(*keys)]
+        seen = same if seen is None else seen & same
     return seen
 
 
@@ -66,7 +69,7 @@ def _scores(scores_BHTS, queries, keys, alibi):
     if alibi is None:
         return scores_BHTS
     distance_TS = jnp.arange(*queries)[:, None] - jnp.arange(*keys)[None]
-    return scores_BHTS - jnp.asarray(alibi, jnp.float32)[:, None, None] * distance_TS
+    return scores_BHTS - jnp.asarray(alibi, jnp.float32)[:, None, None] * jnp.abs(distance_TS)
 
 
 def _product(a, b, contract_a: int, contract_b: int):
@@ -75,50 +78,71 @@ def _product(a, b, contract_a: int, contract_b: int):
 
 
 def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern):
-    T, (window, scale, dtype, alibi) = q_BTHK.shape[1], pattern
-    blocks = _blocks(T, window)
-    q, k, v = (x.astype(dtype).transpose(0, 2, 1, 3) for x in (q_BTHK * scale, k_BTHK, v_BTHK))
-    mixed, logsumexps = [], []
-    for a, b in blocks:
-        first = 0 if window is None else next(c for c, d in blocks if d > max(0, a - window + 1))
-        scores_BHTS = _scores(_product(q[:, :, a:b], k[:, :, first:b], 3, 3), (a, b), (first, b), alibi)
-        scores_BHTS = jnp.where(_seen((a, b), (first, b), window, segments_BT), scores_BHTS, HIDDEN)
-        top_BHT1 = scores_BHTS.max(-1, keepdims=True)
-        weights_BHTS = jnp.exp(scores_BHTS - top_BHT1)
-        total_BHT1 = weights_BHTS.sum(-1, keepdims=True)
-        mixed.append(fixed(_product(weights_BHTS.astype(dtype), v[:, :, first:b], 3, 2)) / total_BHT1)
-        logsumexps.append((top_BHT1 + jnp.log(total_BHT1))[..., 0])
-    mixed_BHTK, logsumexp_BHT = jnp.concatenate(mixed, 2), jnp.concatenate(logsumexps, 2)
-    return mixed_BHTK.transpose(0, 2, 1, 3), (q, k, v, mixed_BHTK, logsumexp_BHT, segments_BT)
+    q, k, v = (x.astype(pattern.dtype).transpose(0, 2, 1, 3) for x in (q_BTHK * pattern.scale, k_BTHK, v_BTHK))
+    segments_B1T = None if segments_BT is None else segments_BT[:, None]
+    mixed_BHTK, logsumexp_BHT = mix(q, k, v, segments_B1T, pattern)
+    return mixed_BHTK.transpose(0, 2, 1, 3), (q, k, v, mixed_BHTK, logsumexp_BHT, segments_B1T)
 
 
 def _backward(pattern, saved, dmixed_BTHK):
-    q, k, v, mixed_BHTK, logsumexp_BHT, segments_BT = saved
-    T, (window, scale, dtype, alibi) = dmixed_BTHK.shape[1], pattern
-    blocks = _blocks(T, window)
+    q, k, v, mixed_BHTK, logsumexp_BHT, segments_B1T = saved
     g = dmixed_BTHK.transpose(0, 2, 1, 3)
     delta_BHT = (g * mixed_BHTK).sum(-1)
-    g, k_BHKS = g.astype(dtype), k.swapaxes(2, 3)
+    dq_BHKT, dk_BHTK, dv_BHTK = mix_gradients(q, k, v, g.astype(pattern.dtype), delta_BHT, logsumexp_BHT, segments_B1T, pattern)
+    dk_BTHK, dv_BTHK = (x.transpose(0, 2, 1, 3) for x in (dk_BHTK, dv_BHTK))
+    return dq_BHKT.transpose(0, 3, 1, 2) * pattern.scale, dk_BTHK, dv_BTHK, None
+
+
+def mix(q, k, v, segments_BHT, pattern: Pattern) -> tuple[jax.Array, jax.Array]:
+    """softmax(q k^T) v, f32[B, H, T, K], and the scores' log-sum-exp, f32[B, H, T]. q (scaled), k, v: [B, H, T, K] of the compute type."""
+    T, (window, _, dtype, alibi, causal) = q.shape[2], pattern
+    blocks = _blocks(T, window)
+    mixed, logsumexps = [], []
+    for a, b in blocks:
+        first = 0 if window is None else next(c for c, d in blocks if d > max(0, a - window + 1))
+        end = b if causal else T
+        scores_BHTS = _scores(_product(q[:, :, a:b], k[:, :, first:end], 3, 3), (a, b), (first, end), alibi)
+        scores_BHTS = _hidden_out(scores_BHTS, _seen((a, b), (first, end), pattern, segments_BHT))
+        top_BHT1 = scores_BHTS.max(-1, keepdims=True)
+        weights_BHTS = jnp.exp(scores_BHTS - top_BHT1)
+        total_BHT1 = weights_BHTS.sum(-1, keepdims=True)
+        mixed.append(fixed(_product(weights_BHTS.astype(dtype), v[:, :, first:end], 3, 2)) / total_BHT1)
+        logsumexps.append((top_BHT1 + jnp.log(total_BHT1))[..., 0])
+    return jnp.concatenate(mixed, 2), jnp.concatenate(logsumexps, 2)
+
+
+def mix_gradients(q, k, v, g, delta_BHT, logsumexp_BHT, segments_BHT, pattern: Pattern) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The gradients of `mix`'s operands: f32[B, H, K, T], and [B, H, T, K] twice. `g`, that of its result, is of the compute type;
+    `delta` is the sum over K of g times the result. Where the softmax also runs over keys that are not here, result and log-sum-exp are
+    those of the whole: then these are the shares of the gradients that come from here.
+    """
+    T, (window, _, dtype, alibi, causal) = q.shape[2], pattern
+    blocks = _blocks(T, window)
+    k_BHKS = k.swapaxes(2, 3)
     dq_parts: list[list[jax.Array]] = [[] for _ in blocks]
     dk, dv = [], []
     for number, (a, b) in enumerate(blocks):
-        seeing = [m for m in range(number, len(blocks)) if window is None or blocks[m][0] < b + window - 1]
-        end = blocks[seeing[-1]][1]
-        scores_BHST = _product(k[:, :, a:b], q[:, :, a:end], 3, 3)
+        seeing = [m for m in range(number if causal else 0, len(blocks)) if window is None or blocks[m][0] < b + window - 1]
+        start, end = blocks[seeing[0]][0], blocks[seeing[-1]][1]
+        scores_BHST = _product(k[:, :, a:b], q[:, :, start:end], 3, 3)
         if alibi is not None:
-            scores_BHST = jnp.swapaxes(_scores(jnp.swapaxes(scores_BHST, 2, 3), (a, end), (a, b), alibi), 2, 3)
-        seen = jnp.swapaxes(_seen((a, end), (a, b), window, segments_BT), -1, -2)
-        weights_BHST = jnp.exp(jnp.where(seen, scores_BHST, HIDDEN) - logsumexp_BHT[:, :, None, a:end])
-        dweights_BHST = _product(v[:, :, a:b], g[:, :, a:end], 3, 3)
-        dscores_BHST = (weights_BHST * (dweights_BHST - delta_BHT[:, :, None, a:end])).astype(dtype)
-        dv.append(fixed(_product(weights_BHST.astype(dtype), g[:, :, a:end], 3, 2)))
-        dk.append(fixed(_product(dscores_BHST, q[:, :, a:end], 3, 2)))
+            scores_BHST = jnp.swapaxes(_scores(jnp.swapaxes(scores_BHST, 2, 3), (start, end), (a, b), alibi), 2, 3)
+        seen = _seen((start, end), (a, b), pattern, segments_BHT)
+        seen = None if seen is None else jnp.swapaxes(seen, -1, -2)
+        weights_BHST = jnp.exp(_hidden_out(scores_BHST, seen) - logsumexp_BHT[:, :, None, start:end])
+        dweights_BHST = _product(v[:, :, a:b], g[:, :, start:end], 3, 3)
+        dscores_BHST = (weights_BHST * (dweights_BHST - delta_BHT[:, :, None, start:end])).astype(dtype)
+        dv.append(fixed(_product(weights_BHST.astype(dtype), g[:, :, start:end], 3, 2)))
+        dk.append(fixed(_product(dscores_BHST, q[:, :, start:end], 3, 2)))
         dq_BHKT = fixed(_product(k_BHKS[:, :, :, a:b], dscores_BHST, 3, 2))
         for m in seeing:
-            dq_parts[m].append(dq_BHKT[:, :, :, blocks[m][0] - a : blocks[m][1] - a])
+            dq_parts[m].append(dq_BHKT[:, :, :, blocks[m][0] - start : blocks[m][1] - start])
     dq_BHKT = jnp.concatenate([functools.reduce(jnp.add, parts) for parts in dq_parts], 3)
-    dk_BTHK, dv_BTHK = (jnp.concatenate(x, 2).transpose(0, 2, 1, 3) for x in (dk, dv))
-    return dq_BHKT.transpose(0, 3, 1, 2) * scale, dk_BTHK, dv_BTHK, None
+    return dq_BHKT, jnp.concatenate(dk, 2), jnp.concatenate(dv, 2)
+
+
+def _hidden_out(scores, seen):
+    return scores if seen is None else jnp.where(seen, scores, HIDDEN)
 
 
 blocked_attention.defvjp(_forward, _backward)

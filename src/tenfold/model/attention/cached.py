@@ -15,7 +15,7 @@ def cached_attention(q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS, pattern: Patter
     B, T, H, K = q_BTHK.shape
     k_BGSK, v_BGSK = (a.reshape(B, *a.shape[-3:]) for a in (k_BGSK, v_BGSK))
     G, S = k_BGSK.shape[1:3]
-    window, scale, dtype, alibi = pattern
+    window, scale, dtype, alibi, _ = pattern
     distance_BTS = (start_B[:, None] + jnp.arange(T))[:, :, None] - jnp.arange(S)
     seen_BTS = (distance_BTS >= 0) if window is None else (distance_BTS >= 0) & (distance_BTS < window)
     q_BGNK = (q_BTHK * scale).astype(dtype).astype(k_BGSK.dtype).swapaxes(1, 2).reshape(B, G, H // G * T, K)  # N: a group's queries

@@ -5,8 +5,11 @@ import jax.numpy as jnp
 
 from tenfold.model.attention.blocked import Pattern, blocked_attention
 from tenfold.model.attention.cached import cached_attention
+from tenfold.model.attention.dilated import dilated_attention
+from tenfold.model.attention.dilated_cached import dilated_cached_attention
 from tenfold.model.attention.whole import whole_attention
-from tenfold.model.config import AttentionKind, Banded, Dense, ModelConfig
+from tenfold.model.cache import DilatedCache, LayerCache
+from tenfold.model.config import AttentionKind, Banded, Dense, Dilated, ModelConfig
 from tenfold.model.positions import alibi_slopes
 
 
@@ -15,7 +18,7 @@ def window(kind: AttentionKind) -> int | None:
     match kind:
         case Banded(size):
             return size
-        case Dense():
+        case Dense() | Dilated():
             return None
 
 
@@ -27,9 +30,11 @@ def pattern(kind: AttentionKind, config: ModelConfig) -> Pattern:
 def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, segments_BT=None, bias_BHTS=None, causal=True) -> jax.Array:
     """f32[B, T, H, K]: over a row's own keys."""
     how = pattern(kind, config)
-    if causal and bias_BHTS is None:
+    if isinstance(kind, Dilated) or (causal and bias_BHTS is None):
         if config.groups < config.heads:
             k_BTGK, v_BTGK = (jnp.repeat(x, config.heads // config.groups, 2) for x in (k_BTGK, v_BTGK))
+        if isinstance(kind, Dilated):
+            return dilated_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
         return blocked_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how)
     T = q_BTHK.shape[1]
     distance_TS = jnp.arange(T)[:, None] - jnp.arange(T)
@@ -43,9 +48,23 @@ def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, seg
     return whole_attention(q_BTHK, k_BTGK, v_BTGK, seen, bias_BHTS, how.scale, how.dtype)
 
 
-def attend_cached(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS=None) -> jax.Array:
-    """f32[B, T, H, K]: over a cache. Row b's queries stand at positions start_B[b] + [0, T), its keys at [0, S)."""
-    return cached_attention(q_BTHK, k_BGSK, v_BGSK, start_B, bias_BHTS, pattern(kind, config))
+def attend_cached(
+    kind: AttentionKind,
+    config: ModelConfig,
+    q_BTHK,
+    k_BTGK,
+    v_BTGK,
+    before: LayerCache | DilatedCache | None,
+    after,
+    start_B,
+    bias_BHTS=None,
+) -> jax.Array:
+    """f32[B, T, H, K]: over a cache, as it was `before` these T positions and is `after` them. Row b's queries stand at positions
+    start_B[b] + [0, T)."""
+    if isinstance(kind, Dilated):
+        assert isinstance(before, DilatedCache)
+        return dilated_cached_attention(kind, q_BTHK, k_BTGK, v_BTGK, before, start_B, pattern(kind, config))
+    return cached_attention(q_BTHK, after.k_BGSK, after.v_BGSK, start_B, bias_BHTS, pattern(kind, config))
 
 
 def attend_across(config: ModelConfig, q_BTHK, k_BSGK, v_BSGK, real_BS=None) -> jax.Array:
