@@ -50,6 +50,7 @@ def test_page_runs(page, tmp_path, run_python):
     run(script(page.read_text()), tmp_path, run_python)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
 def test_notebook_runs(notebook, tmp_path, run_python):
     run(cells(notebook.read_text()), tmp_path, run_python)

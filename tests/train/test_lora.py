@@ -228,6 +228,7 @@ def test_checkpoints_hold_adapters_and_load_puts_them_into_the_base(place):
     assert loaded.tokenizer is not None and size < 1_000_000
 
 
+@pytest.mark.slow
 def test_a_base_in_8_bits_learns_too(place):
     """Beside the run of the same base in f32: as low a loss; what it is loaded as is what it measured, and exports as any model does."""
     folder, recipe = place

@@ -149,6 +149,7 @@ def test_a_finished_run_does_nothing_more(whole, data, tmp_path):
     assert metrics(out) == metrics(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_eight_devices_then_four_two_and_one(whole, data, tmp_path):
     """SIGINT ends each sitting with a checkpoint; the next has half the devices and another mesh: same batches, losses within 1e-4."""

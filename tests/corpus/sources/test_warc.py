@@ -90,6 +90,7 @@ def test_the_size_cap_holds_for_what_a_page_unpacks_to(tmp_path, size, reason):
 
 def test_justext(tmp_path):
     """Takes the paragraphs that read like a language, by the word list of the one they are in."""
+    pytest.importorskip("justext", reason="justext is not installed: pip install 'tenfold[web]'")
     german = "Die Katze sitzt auf der Matte und sie ist mit dem Hund in dem Haus, das von einem alten Mann gebaut worden ist. " * 3
     found = read_pages(tmp_path, [("http://a.org", page(german), {})], limits=Limits(extractor="justext"))
     assert taken(found) == [german.strip()]
