@@ -208,7 +208,8 @@ def test_a_run_starts_at_the_base_and_learns(place):
     whole = replace(recipe, lora=LoraConfig(), train=replace(recipe.train, steps=1))
     train(whole, folder / "whole")
     assert lines(folder / "whole")[0] == lines(folder / "run")[0] and lines(folder / "run")[0]["step"] == 0
-    assert [line["loss"] for line in lines(folder / "whole") if "loss" in line] == [lines(folder / "run")[1]["loss"]]
+    (loss,) = [line["loss"] for line in lines(folder / "whole") if "loss" in line]
+    assert loss == pytest.approx(lines(folder / "run")[1]["loss"], rel=1e-6)  # the same numbers, added up by another program
     assert measured[-1] < measured[0] - 0.3
 
 
