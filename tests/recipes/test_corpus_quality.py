@@ -1,4 +1,4 @@
-"""`fit-quality`: what it learns tells the sources apart, is measured on documents that it did not learn from, and comes out the same again."""
+"""`fit-quality`: tells the sources apart, is measured on documents that it did not learn from, and comes out the same again."""
 
 import json
 import random
