@@ -157,7 +157,7 @@ def test_preparing_twice_changes_nothing(tiny, noisy_params):
 
 
 def test_eight_bits_give_nearly_the_same_logits(tiny, noisy_params):
-    """A twentieth of the spread of the logits; and preparing twice changes nothing."""
+    """None is off by a fifth of their spread; and preparing twice changes nothing."""
     for shape in ({}, {"gated": True, "activation": "silu", "norm": "rms", "mlp_bias": False}):
         config = tiny(**shape)
         params = noisy_params(config)
@@ -167,7 +167,7 @@ def test_eight_bits_give_nearly_the_same_logits(tiny, noisy_params):
         assert small["head"].values_NM.dtype == small["blocks"][0]["mlp"]["down"].values_NM.dtype == jnp.int8
 
         exact, found = (np.asarray(score(p, c, tokens_BT)) for p, c in ((params, config), (small, small_config)))
-        assert 0 < np.abs(found - exact).max() < 0.05 * exact.std() * 4
+        assert 0 < np.abs(found - exact).max() < 0.2 * exact.std()
 
 
 @pytest.mark.parametrize("rows", [1, 3])

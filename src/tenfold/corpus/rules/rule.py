@@ -1,5 +1,6 @@
 """What a rule is, and what rules look at. Rules of one document share the work of taking it apart."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -55,7 +56,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """A predicate of one document. Its fields are its thresholds; the first line of its docstring says what it asks for."""
 
     @property
@@ -66,9 +67,9 @@ class Rule:
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in values if value not in (float("inf"), float("-inf")))
         return f"{text.rstrip('.')} ({shown})." if shown else text
 
+    @abstractmethod
     def breaks(self, parts: Parts) -> bool:
         """Whether the document is refused."""
-        raise NotImplementedError
 
 
 def _shown(value) -> str:
@@ -90,9 +91,9 @@ class Between(Rule):
                 f"{type(self).__name__}.least is {self.least} but most is {self.most}: no document has such a number.\n  Swap them."
             )
 
+    @abstractmethod
     def measure(self, parts: Parts) -> float:
         """The number."""
-        raise NotImplementedError
 
     def breaks(self, parts: Parts) -> bool:
         """Whether the number is outside."""
@@ -109,9 +110,9 @@ class AtMost(Rule):
         if not 0 <= self.most <= 1:
             raise UserError(f"{type(self).__name__}.most is {self.most}: it is a share.\n  Give a number from 0 to 1.")
 
+    @abstractmethod
     def measure(self, parts: Parts) -> float:
         """The share, 0 of a document that has nothing to count."""
-        raise NotImplementedError
 
     def breaks(self, parts: Parts) -> bool:
         """Whether the share is larger."""
