@@ -99,7 +99,7 @@ def test_memory_does_not_grow_with_the_model(run_python, tmp_path):
 
     TENFOLD_IMPORT_MEGABYTES=2000 does it with a model of that size, and shows the figures.
     """
-    megabytes = float(os.environ.get("TENFOLD_IMPORT_MEGABYTES", 100))
+    megabytes = float(os.environ.get("TENFOLD_IMPORT_MEGABYTES", 200))
     found = json.loads(run_python(PROGRAM, tmp_path, megabytes, megabytes / 5, devices=1, timeout=3000))
     print(json.dumps(found))
     assert found["same"] and found["shards"] >= 4
