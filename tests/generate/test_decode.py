@@ -189,7 +189,7 @@ def test_buckets_are_few_and_close():
     assert len(sizes) <= 16 and max(sizes) == 2048
     assert all(n <= bucket(n, 2048) <= max(16, 1.5 * n) for n in range(1, 2049))
     assert bucket(100, 100) == 100
-    assert [bucket(n, 2048, least=64, steps=4) for n in (1, 65, 80, 144, 1000)] == [64, 80, 80, 160, 1024]
+    assert [bucket(n, 2048, least=64, steps=8) for n in (1, 65, 80, 144, 1000)] == [64, 80, 80, 144, 1024]
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_with_the_arithmetic(tiny):

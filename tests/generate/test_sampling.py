@@ -135,3 +135,13 @@ def test_scaling_never_overflows():
     found = scale(jnp.array([[3e38, -3e38, 0.0]]), jnp.array([1e-38]))
     assert found[0, 0] == 0 and not np.isnan(found).any()
     assert first_largest(found).tolist() == [0]
+
+
+@pytest.mark.parametrize("V", [7, 256, 384])
+def test_the_first_of_equals_is_found_in_any_block(V):
+    rng = np.random.default_rng(V)
+    x_BV = rng.integers(0, 3, (64, V)).astype(np.float32)
+    x_BV[0], x_BV[1] = -np.inf, 0
+    assert (first_largest(jnp.asarray(x_BV)) == x_BV.argmax(-1)).all()
+    x_BV[:, V // 2] = np.nan
+    assert (first_largest(jnp.asarray(x_BV)) == V).all()

@@ -65,11 +65,14 @@ class DecodeState:
 
 
 def bucket(size: int, most: int, least: int = 16, steps: int = 2) -> int:
-    """The size that is compiled for `size`: a power of two, or one of `steps` - 1 evenly between two; at most `most`."""
+    """The size that is compiled for `size`: a power of two, or one of `steps` - 1 evenly between two; at most `most`.
+
+    No two are closer than a quarter of `least`.
+    """
     power = least
     while power < size:
         power *= 2
-    step = power // 2 // steps if power > least else power
+    step = max(power // 2 // steps, least // 4) if power > least else power
     return min(-(-size // step) * step, most)
 
 
@@ -140,7 +143,7 @@ def decode(
     lengths = [len(p) for p in prompts]
     check_room(config, lengths, max_tokens)
     P = bucket(max(lengths), config.context)
-    S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=4)  # finer: each step reads all of the cache
+    S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=8)  # finer: each step reads all of the cache
     tokens_BP = np.zeros((len(prompts), P), np.int32)
     for row, prompt in enumerate(prompts):
         tokens_BP[row, : len(prompt)] = prompt

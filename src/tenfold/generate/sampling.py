@@ -12,6 +12,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+BLOCK = 128
+"""Logits of which the largest is found together."""
+
 
 def row_keys(seed: int, rows: int) -> jax.Array:
     """A key for each row of a call, key[B]: the seed's key with the row's number folded in, so equal prompts get different texts."""
@@ -99,7 +102,26 @@ def ordered_bits(x: jax.Array) -> jax.Array:
 
 
 def first_largest(x_BV: jax.Array) -> jax.Array:
-    """argmax over V, int32[B], and V where a row holds a NaN. Two plain reductions: XLA's CPU does not vectorise its argmax."""
-    V = x_BV.shape[1]
-    at_most_BV = jnp.where(x_BV >= x_BV.max(-1, keepdims=True), jnp.arange(V, dtype=jnp.int32), V)
-    return at_most_BV.min(-1)
+    """argmax over V, int32[B], and V where that is a NaN, which counts as infinity.
+
+    By blocks: the largest of each, and of the first with the largest of all each entry. XLA's CPU does not vectorise its argmax, and two
+    reductions over V would write V numbers between them.
+    """
+    B, V = x_BV.shape
+    N = -(-V // BLOCK)
+    x_BNW = jnp.pad(x_BV, ((0, 0), (0, N * BLOCK - V)), constant_values=-jnp.inf).reshape(B, N, BLOCK)
+    block_B = _first(jax.lax.optimization_barrier(_nan_is_largest(x_BNW).max(-1)))
+    place_BW = jnp.minimum(block_B[:, None] * BLOCK + jnp.arange(BLOCK), V - 1)
+    block_BW = jnp.take_along_axis(x_BV, place_BW, 1)
+    found_B = jnp.take_along_axis(place_BW, _first(_nan_is_largest(block_BW))[:, None], 1)[:, 0]
+    return jnp.where(jnp.isnan(jnp.take_along_axis(x_BV, found_B[:, None], 1)[:, 0]), V, found_B)
+
+
+def _nan_is_largest(x: jax.Array) -> jax.Array:
+    """Else a NaN could be passed over: XLA's CPU takes the larger of it and a number to be the number, for some shapes."""
+    return jnp.where(jnp.isnan(x), jnp.inf, x)
+
+
+def _first(x_BN: jax.Array) -> jax.Array:
+    N = x_BN.shape[1]
+    return jnp.where(x_BN == x_BN.max(-1, keepdims=True), jnp.arange(N, dtype=jnp.int32), N).min(-1)
