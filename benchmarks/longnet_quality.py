@@ -1,0 +1,230 @@
+"""LongNet beside banded and dense models of the same size on the same tokens: perplexity by length, and recall by distance.
+
+    python benchmarks/longnet_quality.py text --documents FOLDER_OF_LONG_TEXTS [--contexts 1024 4096 16384] [--tokens 2000000] [--seeds 3]
+    python benchmarks/longnet_quality.py recall [--context 1024] [--steps 1000] [--seeds 3]
+
+`text` trains each kind at each context and measures it at each, on the same held-out text: the layout of LongNet's Table 2 (Ding et al.
+2023). `recall` trains each on rows with pairs of a key and a value among noise, asks for every value at the end of the row, and prints how
+many are right by their distance. Models are equal in shape, so in parameters; so are the tokens of a step, whatever the context. Figures
+are means over seeds with a 95% interval (Student's t). Both go on where they stopped.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+BAND = 256
+KINDS = {"dense": "dense", "banded": f"banded:{BAND}", "longnet": f"geometric:{BAND},2"}
+STEP_TOKENS = 16384
+PAIRS, KEYS, VALUES, NOISE = 8, 64, 64, 128
+DISTANCES = 4
+"""Equal parts of the row in which recall is counted apart."""
+
+
+def interval(numbers: list[float]) -> tuple[float, float]:
+    """The mean, and half of its 95% interval (0 for one number)."""
+    from scipy import stats
+
+    mean, n = float(np.mean(numbers)), len(numbers)
+    return mean, float(stats.t.ppf(0.975, n - 1) * np.std(numbers, ddof=1) / math.sqrt(n)) if n > 1 else 0.0
+
+
+def cell(numbers: list[float], digits: int) -> str:
+    mean, half = interval(numbers)
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def once(place: Path, make):
+    """What `make()` gave when it was first asked, kept at `place`."""
+    if not place.exists():
+        found = make()
+        temporary = place.with_suffix(".tmp")
+        temporary.write_text(json.dumps(found))
+        temporary.rename(place)
+    return json.loads(place.read_text())
+
+
+def text_recipe(options, kind: str, context: int, seed: int):
+    from tenfold.model.config import ModelConfig
+    from tenfold.tokens.config import DataConfig
+    from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
+
+    model = ModelConfig(
+        vocab=options.vocab,
+        context=context,
+        layers=options.layers,
+        embed=options.embed,
+        heads=4,
+        positions="rotary",
+        attention=(KINDS[kind],),
+    )
+    steps = max(1, options.tokens // STEP_TOKENS)
+    return Recipe(
+        name=f"{kind}-{context}-{seed}",
+        model=model,
+        data=DataConfig(paths=(options.documents,), seed=seed),
+        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_tokens=options.tokens // 20),
+        train=TrainConfig(steps=steps, batch=STEP_TOKENS // context, seed=seed, evaluate_every=steps, prompts=(), checkpoint_every=steps),
+    )
+
+
+def text_run(options, kind: str, context: int, seed: int) -> dict:
+    """Perplexity of one run at every length, and the seconds its training took."""
+    import tenfold
+
+    recipe = text_recipe(options, kind, context, seed)
+    run = tenfold.train(recipe, options.out / recipe.name)
+    model = tenfold.load(run.path)
+    return {
+        "seconds": run.result["seconds"],
+        "perplexity": {length: perplexity(options, run, model, length) for length in options.contexts},
+    }
+
+
+def perplexity(options, run, model, length: int) -> float:
+    """Of the first tokens of the held-out text, in rows of `length`."""
+    import jax
+
+    from tenfold.sharding.axes import make_mesh
+    from tenfold.tokens.prepare import prepare
+    from tenfold.train.held_out import measure
+    from tenfold.train.step import evaluate_step
+    from tenfold.train.train import held_out_batches
+
+    config = replace(model.config, context=length, attention=run.recipe.model.attention)
+    data, rows = prepare(run.recipe.data, run.path, config.vocab), STEP_TOKENS // length
+    batches = held_out_batches(data, length, rows, max(rows, options.measured // length))
+    mesh = make_mesh(run.recipe.mesh)
+    with jax.set_mesh(mesh):
+        evaluate = jax.jit(lambda params, batch: evaluate_step(config, params, batch))
+        return math.exp(measure(evaluate, model.params, batches, None, mesh).loss)
+
+
+def text(options) -> None:
+    print(f"| trained at | kind | {' | '.join(f'measured at {n:,}' for n in options.contexts)} | seconds a run |")
+    print("|---" * (len(options.contexts) + 3) + "|")
+    for context in options.contexts:
+        for kind in options.kinds:
+            runs = [once_text(options, kind, context, seed) for seed in range(options.seeds)]
+            by_length = [cell([r["perplexity"][str(length)] for r in runs], 2) for length in options.contexts]
+            print(f"| {context:,} | {kind} | {' | '.join(by_length)} | {np.mean([r['seconds'] for r in runs]):.0f} |", flush=True)
+
+
+def once_text(options, kind: str, context: int, seed: int) -> dict:
+    return once(options.out / f"{kind}-{context}-{seed}.json", lambda: text_run(options, kind, context, seed))
+
+
+def recall_rows(numbers: np.random.Generator, rows: int, context: int):
+    """int32[B, T] tokens, targets, f32 weights that count the values asked for, and int[B, PAIRS] how far back each was told.
+
+    A pair is two tokens, a key and its value; keys are told once, at random places among noise, and asked for in random order at the end.
+    """
+    told_until = context - 2 * PAIRS
+    tokens = numbers.integers(KEYS + VALUES, KEYS + VALUES + NOISE, (rows, context + 1))
+    weights, distance = np.zeros((rows, context), np.float32), np.zeros((rows, PAIRS), int)
+    for row in range(rows):
+        keys, values = numbers.permutation(KEYS)[:PAIRS], KEYS + numbers.integers(0, VALUES, PAIRS)
+        places = np.sort(numbers.permutation(told_until // 2)[:PAIRS]) * 2
+        tokens[row, places], tokens[row, places + 1] = keys, values
+        asked = numbers.permutation(PAIRS)
+        at = told_until + 2 * np.arange(PAIRS)
+        tokens[row, at], tokens[row, at + 1] = keys[asked], values[asked]
+        weights[row, at], distance[row] = 1, at - places[asked]
+    return tokens[:, :-1].astype(np.int32), tokens[:, 1:].astype(np.int32), weights, distance
+
+
+def recall_run(options, kind: str, seed: int) -> dict:
+    """The share of values right in each part of the distances, after training on fresh rows."""
+    import jax
+    import jax.numpy as jnp
+
+    from tenfold.model.config import ModelConfig
+    from tenfold.model.transformer import forward, logits
+    from tenfold.sharding.axes import make_mesh
+    from tenfold.tokens.loader import Batch
+    from tenfold.train.batches import place_batch
+    from tenfold.train.optimizer import make_optimizer
+    from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
+    from tenfold.train.state import init_state, state_shardings
+    from tenfold.train.step import jit_train_step
+
+    T, rows, start = options.context, max(1, STEP_TOKENS // options.context), time.perf_counter()
+    model = ModelConfig(
+        vocab=KEYS + VALUES + NOISE,
+        context=T,
+        layers=options.layers,
+        embed=options.embed,
+        heads=4,
+        positions="rotary",
+        attention=(KINDS[kind],),
+    )
+    warmup = options.steps * rows * T // 20
+    optimizer_config = OptimizerConfig(learning_rate=2e-3, warmup_tokens=warmup)
+    recipe = Recipe(model=model, optimizer=optimizer_config, train=TrainConfig(steps=options.steps, batch=rows))
+    mesh, optimizer, numbers = make_mesh(recipe.mesh), make_optimizer(recipe), np.random.default_rng(seed)
+    with jax.set_mesh(mesh):
+        state = init_state(model, optimizer, mesh, seed)
+        step = jit_train_step(model, optimizer, 0.0, state_shardings(model, optimizer, mesh))
+        for number in range(options.steps):
+            tokens, targets, weights, _ = recall_rows(numbers, rows, T)
+            state, metrics = step(state, place_batch(Batch(tokens, targets, np.ones_like(tokens), weights), mesh, False))
+            if (number + 1) % max(1, options.steps // 5) == 0:
+                print(f"  {kind}, seed {seed}, step {number + 1}: loss {float(metrics.loss):.3f}", flush=True)
+        best = jax.jit(lambda params, tokens_BT: jnp.argmax(logits(params, model, forward(params, model, tokens_BT).x_BTD), -1))
+        right, asked = np.zeros(DISTANCES), np.zeros(DISTANCES)
+        for _ in range(16):
+            tokens, targets, weights, distance = recall_rows(numbers, rows, T)
+            correct = (np.asarray(best(state.params, tokens)) == targets)[weights > 0].reshape(rows, PAIRS)
+            part = np.minimum(distance * DISTANCES // T, DISTANCES - 1)
+            right += np.bincount(part[correct], minlength=DISTANCES)
+            asked += np.bincount(part.ravel(), minlength=DISTANCES)
+    return {"right": (right / np.maximum(asked, 1)).tolist(), "asked": asked.tolist(), "seconds": time.perf_counter() - start}
+
+
+def recall(options) -> None:
+    T = options.context
+    edges = [f"{i * T // DISTANCES} to {(i + 1) * T // DISTANCES}" for i in range(DISTANCES)]
+    found = {kind: [once_recall(options, kind, seed) for seed in range(options.seeds)] for kind in options.kinds}
+    print(f"Values recalled, in percent; chance is {100 / VALUES:.1f}\n| kind | told {' | '.join(edges)} back | seconds a run |")
+    print("|---" * (DISTANCES + 2) + "|")
+    for kind, runs in found.items():
+        shares = [cell([100 * run["right"][part] for run in runs], 1) for part in range(DISTANCES)]
+        print(f"| {kind} | {' | '.join(shares)} | {np.mean([run['seconds'] for run in runs]):.0f} |")
+
+
+def once_recall(options, kind: str, seed: int) -> dict:
+    return once(options.out / f"recall-{kind}-{options.context}-{options.steps}-{seed}.json", lambda: recall_run(options, kind, seed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for function in (text, recall):
+        command = commands.add_parser(function.__name__)
+        command.set_defaults(function=function)
+        command.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+        command.add_argument("--seeds", type=int, default=3)
+        command.add_argument("--layers", type=int, default=4)
+        command.add_argument("--embed", type=int, default=128)
+        command.add_argument("--out", type=Path, default=Path("runs/longnet-quality"), help="where runs and figures are kept")
+        if function is text:
+            command.add_argument("--documents", required=True, help="long texts: a folder, .txt, .jsonl, ...")
+            command.add_argument("--contexts", nargs="+", type=int, default=[1024, 4096, 16384])
+            command.add_argument("--tokens", type=int, default=2_000_000, help="each run learns from")
+            command.add_argument("--measured", type=int, default=262144, help="held-out tokens, at most")
+            command.add_argument("--vocab", type=int, default=4096)
+        else:
+            command.add_argument("--context", type=int, default=1024)
+            command.add_argument("--steps", type=int, default=1000)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    options.function(options)
+
+
+if __name__ == "__main__":
+    main()
