@@ -113,3 +113,15 @@ def test_memory_does_not_grow_with_the_model(run_python, tmp_path):
         assert found[direction]["bytes"] < 1.3 * found["largest"] + room, direction
     for direction in ("export", "gguf"):
         assert found[direction]["bytes"] < 1.3 * found["largest"] + found["shard"] + room, direction
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["scan", "lora", "int8", "adapter"])
+def test_memory_of_an_export_that_puts_tensors_together(kind, run_python, tmp_path):
+    """Of stacked layers, and of adapters over f32 and 8 bits, a run's or PEFT's: bounded as above."""
+    megabytes = float(os.environ.get("TENFOLD_IMPORT_MEGABYTES", 200))
+    found = json.loads(run_python(PROGRAM.with_name("random_run.py"), tmp_path, megabytes, kind, devices=1, timeout=3000))
+    print(json.dumps(found))
+    assert found["total"] > 2 * (1.3 * found["largest"] + found["shard"])
+    for form in ("export", "gguf"):
+        assert found[form]["bytes"] < 1.3 * found["largest"] + found["shard"] + 16e6, form
