@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tenfold
+from tenfold import api
 from tenfold.api import Model
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
@@ -119,6 +120,21 @@ def test_one_prompt_gives_a_text_and_several_a_list(model):
     assert isinstance(one, str) and one == model.generate("def ", max_tokens=6, seed=4)
     both = model.generate(["def ", "return "], max_tokens=6, seed=4, on_text=hear)
     assert both[0] == one and [pieces[0], pieces[1]] == both
+
+
+def test_weights_are_prepared_for_writing_once(model, monkeypatch):
+    """Until another form is asked for; a model with other weights prepares its own."""
+    calls, prepare = [], api.prepare_for_decode
+    monkeypatch.setattr(api, "prepare_for_decode", lambda *given: (calls.append(given[-1]), prepare(*given))[1])
+    fresh = replace(model)
+    texts = [fresh.generate("def ", max_tokens=6, seed=4) for _ in range(2)]
+    assert calls == ["as trained"] and texts == [model.generate("def ", max_tokens=6, seed=4)] * 2
+    calls.clear()
+    for weights in ("int8", "int8", "as trained"):
+        fresh.generate("def ", max_tokens=2, weights=weights)
+    assert calls == ["int8", "as trained"]
+    replace(fresh, params=model.params).generate("def ", max_tokens=2)
+    assert calls == ["int8", "as trained", "as trained"]
 
 
 def test_without_a_tokenizer_there_are_ids_only(model):

@@ -1,7 +1,7 @@
 """Tenfold from Python: `tenfold.load`, `tenfold.train`, and the model they give."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from tenfold.corpus.files import new_directory
 from tenfold.errors import UserError
 from tenfold.generate.complete import check_decodes, generate
 from tenfold.generate.config import Weights
+from tenfold.generate.decode import prepare_for_decode
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import encode, forward, head, logits
@@ -25,7 +26,7 @@ from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.run import CHAT_TEMPLATE, read_run
-from tenfold.train.start import adapted, lazy_model, load_model
+from tenfold.train.start import adapted, adapted_lazily, lazy_model, load_model
 from tenfold.train.train import train
 
 __all__ = ["Model", "Scored", "load", "train"]
@@ -53,6 +54,8 @@ class Model:
     tokenizer: Tokenizer | None = None
     chat_template: str | None = None
     """The Jinja template of a GGUF file, which makes a prompt of messages."""
+    _prepared: dict[Weights, tuple[Params, ModelConfig]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The weights as `generate` read them last, by what they were rounded to; one form at a time, as each takes a model's memory."""
 
     def logits(self, tokens_BT, decoder_tokens_BU=None) -> jax.Array:
         """int[B, T] -> f32[B, T, V]; of an encoder-decoder, int[B, T] and int[B, U] -> f32[B, U, V].
@@ -114,12 +117,20 @@ class Model:
         on_text: Callable[[int, str], None] | None = None,
     ) -> str | list[str]:
         """The text that follows a prompt (or each of several). Temperature 0 takes the likeliest token each time; `weights` is what the
-        weights are rounded to while writing."""
+        weights are rounded to while writing; in that form they are kept until another is asked for."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         settings: dict[str, Any] = dict(max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
-        completions = generate(self.params, self.config, self._tokenizer(), prompts, **settings, weights=weights, on_text=on_text)
+        completions = generate(
+            self.params, self.config, self._tokenizer(), prompts, **settings, weights=weights, on_text=on_text, prepare=self._prepare
+        )
         texts = [completion.text for completion in completions]
         return texts[0] if isinstance(prompt, str) else texts
+
+    def _prepare(self, params: Params, config: ModelConfig, weights: Weights) -> tuple[Params, ModelConfig]:
+        if weights not in self._prepared:
+            self._prepared.clear()
+            self._prepared[weights] = prepare_for_decode(params, config, weights)
+        return self._prepared[weights]
 
     def save(self, path: str | Path, dtype: Literal["F16", "Q8_0"] = "F16", shard_bytes: int = SHARD_BYTES) -> None:
         """Writes the model for other programs: a directory for the Hugging Face library, in f32 and files of at most `shard_bytes`, or for
@@ -169,12 +180,14 @@ def _open(path: Path, mesh: jax.sharding.Mesh | None) -> Model:
 def export(
     run: Path, out: Path, dtype: Literal["F16", "Q8_0"] = "F16", adapter: Path | None = None, shard_bytes: int = SHARD_BYTES
 ) -> Path:
-    """Writes a model for other programs at a place where nothing is yet, a tensor at a time: it is never held whole, unless PEFT's adapters
-    are merged into it. A directory's weights are of the type in which they were stored. Raises UserError where something is there, or the
-    form has no such model."""
+    """Writes a model for other programs at a place where nothing is yet, a tensor at a time, `adapter` of PEFT merged into each: it is
+    never held whole. A directory's weights are of the type in which they were stored, f32 where adapters are merged into them. Raises
+    UserError where something is there, or the form has no such model."""
     if out.exists():
         raise UserError(f"{out} is there already, and nothing is written over.\n  Name another place, or remove it.")
-    model = load(run, adapter) if adapter else _open(run.expanduser(), None)
+    model = _open(run.expanduser(), None)
+    if adapter:
+        model = replace(model, params=adapted_lazily(model.params, model.config, adapter))
     if out.suffix == ".gguf":
         model.save(out, dtype)
         return out

@@ -151,6 +151,23 @@ def test_decoding_follows_the_layout(kind, tmp_path):
     np.testing.assert_allclose(read, expected, rtol=1e-6, atol=1e-4 if kind.endswith("_K") else 1e-6)
 
 
+@given(st.sampled_from(["F32", "Q4_0", "Q4_1", "Q8_0", "Q6_K"]), st.data())
+def test_a_part_is_that_of_the_whole(tmp_path_factory, kind, data):
+    """Any rows and columns of a tensor, at the edges of blocks or not."""
+    rows, blocks, elements = 6, 3, TYPES[kind].elements
+    path = tmp_path_factory.mktemp("part") / "x.gguf"
+    path.write_bytes(file_bytes([("x", (2, 3, blocks * elements), TYPES[kind].id, random_blocks(kind, rows * blocks).tobytes())]))
+    file = GGUF.open(path)
+
+    def cut(size: int) -> slice:
+        first = data.draw(st.integers(0, size - 1))
+        return slice(first, data.draw(st.integers(first + 1, size)))
+
+    index = cut(rows), cut(blocks * elements)
+    found, whole = (a.reshape(rows, -1)[index] for a in (file.packed("x").decoded(*index), file.read("x")))
+    np.testing.assert_array_equal(found, whole)
+
+
 def test_q8_0_rounds_as_c_does():
     """Halves away from zero, and the number just below a half down; the step is rounded to float16 only after its use."""
     x = np.zeros((3, 32), np.float32)

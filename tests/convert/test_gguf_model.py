@@ -1,7 +1,6 @@
 """A model that goes through a GGUF file is the same model; what llama.cpp reads in it is what llama.cpp expects."""
 
 import os
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.convert.ggml_blocks import TYPES
 from tenfold.convert.gguf import GGUF
 from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.gguf_names import halves, interleaved
@@ -195,14 +195,43 @@ def test_a_head_that_repeats_the_table_is_tied(saved):
     np.testing.assert_array_equal(other.params(mesh())["head"], 2 * weights(GPT2)["embedding"])
 
 
-def test_a_fused_matrix_is_decoded_once(saved, monkeypatch):
-    """And what lies in its file as it is, is not decoded at all."""
-    opened, reads = open_gguf(saved(GPT2, "Q8_0")), Counter()
-    read = GGUF.read
-    monkeypatch.setattr(GGUF, "read", lambda self, name: (reads.update([name]), read(self, name))[1])
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many blocks were decoded, as a list of counts."""
+    counts: list[int] = []
+    kind = TYPES["Q8_0"]
+    counted = replace(kind, decode=lambda blocks: (counts.append(len(blocks)), kind.decode(blocks))[1])
+    monkeypatch.setitem(TYPES, "Q8_0", counted)
+    return counts
+
+
+@pytest.mark.parametrize("config", [LLAMA, GPT2])
+def test_each_block_is_decoded_once(config, saved, decoded):
+    """Of fused matrices too; and what lies in its file as it is, is not decoded at all."""
+    opened = open_gguf(saved(config, "Q8_0"))
     opened.params(mesh())
-    assert set(reads.values()) == {1} and "blk.0.attn_qkv.weight" in reads
-    assert reads.keys() == {name for name, tensor in opened.file.tensors.items() if tensor.type == "Q8_0"}
+    packed = [tensor.bytes // 34 for tensor in opened.file.tensors.values() if tensor.type == "Q8_0"]
+    assert sum(decoded) == sum(packed) > 100
+
+
+@pytest.mark.parametrize("config", [replace(LLAMA, embed=64, mlp=128, tied=False), replace(GPT2, embed=64)])
+def test_a_part_of_a_weight_decodes_its_own_blocks(config, saved, decoded):
+    """Half of any axis: the same numbers as the whole's half, from half the blocks; but half of each head's width lies in all of them."""
+    opened = open_gguf(saved(config, "Q8_0"))
+    seen = 0
+    for leaf in jax.tree.leaves(opened.lazy()):
+        decoded.clear()
+        whole = np.asarray(leaf)
+        if not (blocks := sum(decoded)):
+            continue
+        for axis, size in enumerate(leaf.shape):
+            for half in (slice(0, size // 2), slice(size // 2, size)) if size > 1 else ():
+                index = tuple(half if place == axis else slice(None) for place in range(len(leaf.shape)))
+                decoded.clear()
+                np.testing.assert_array_equal(leaf.part(index), whole[index])
+                assert sum(decoded) * 2 == blocks or (size == config.width and ".attention." in leaf.name)
+                seen += 1
+    assert seen > 50
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import tenfold
+from tenfold import api
+from tenfold.api import export
 from tenfold.convert.hugging_face import open_checkpoint
 from tenfold.convert.peft import read_adapters, save_adapters
 from tenfold.errors import UserError
@@ -79,6 +81,15 @@ def test_the_librarys_adapters_give_its_logits(family):
     logits = np.asarray(replace(model, config=replace(model.config, dtype="float32")).logits(*tokens))
     assert np.abs(logits - expected).max() < 1e-4 < 0.1 < np.abs(expected - without).max()
     assert (logits.argmax(-1) == expected.argmax(-1)).all()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_an_export_merges_them_without_loading_the_model(family, tmp_path, monkeypatch):
+    """The tensors of the model that `load` merges, of fused layers and of an encoder-decoder."""
+    loaded = tenfold.load(GOLDEN / family, adapter=ADAPTERS / family)
+    monkeypatch.setattr(api, "adapted", None)
+    export(GOLDEN / family, tmp_path / "out", adapter=ADAPTERS / family)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-6), tenfold.load(tmp_path / "out").params, loaded.params)
 
 
 @pytest.mark.parametrize(("family", "targets"), [("gpt2", ("query", "value", "down")), ("t5_gated", LORA_TARGETS)])

@@ -7,12 +7,15 @@ import sys
 
 from conftest import process_environment
 from random_checkpoint import write_random
+from tenfold.api import export
 
 PROGRAM = """
-import json, sys
+import dataclasses, json, sys
 from pathlib import Path
 import jax, numpy as np
 from tenfold.convert import weights
+from tenfold.convert.ggml_blocks import TYPES
+from tenfold.convert.gguf_model import open_gguf
 from tenfold.convert.hugging_face import open_checkpoint
 from tenfold.convert.tensor_files import Tensor
 from tenfold.sharding.axes import make_mesh
@@ -40,15 +43,24 @@ same = jax.tree.map(lambda found, leaf: all(
 held = sum(shard.data.nbytes for leaf in jax.tree.leaves(params) for shard in leaf.addressable_shards)
 whole = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
 size = {name: int(np.prod(tensor.shape)) * 2 for name, tensor in checkpoint.tensors.items()}
+kind, blocks = TYPES["Q8_0"], []
+TYPES["Q8_0"] = dataclasses.replace(kind, decode=lambda raw: (blocks.append(len(raw)), kind.decode(raw))[1])
+packed = open_gguf(Path(folder + ".gguf"), "float32")
+cut = packed.params(make_mesh(MeshConfig(data=1, tensor=2)))
+part_blocks, all_blocks = sum(blocks), sum(t.bytes // kind.bytes for t in packed.file.tensors.values() if t.type == "Q8_0")
+alike = jax.tree.map(lambda found, leaf: all(
+    np.array_equal(shard.data, np.asarray(leaf)[shard.index]) for shard in found.addressable_shards), cut, packed.lazy())
 print(json.dumps({"same": all(jax.tree.leaves(same)), "given": sum(a.nbytes for a in given[:len(jax.tree.leaves(params))]),
-                  "held": held, "whole": whole, "read": read, "size": size}))
+                  "held": held, "whole": whole, "read": read, "size": size,
+                  "alike": all(jax.tree.leaves(alike)), "blocks": part_blocks, "all_blocks": all_blocks}))
 """
 
 
 def test_each_process_reads_its_own_part(tmp_path):
     """The weights are the file's; what is made of them on a host is what its devices hold; and of tensors that are cut into runs of rows
-    no more than those come into memory (a little is read around them)."""
+    no more than those come into memory (a little is read around them). Of packed tensors each decodes its own blocks only."""
     write_random(tmp_path / "checkpoint", 24)
+    export(tmp_path / "checkpoint", tmp_path / "checkpoint.gguf", "Q8_0")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -66,6 +78,7 @@ def test_each_process_reads_its_own_part(tmp_path):
     for out, _ in said:
         found = json.loads(out.splitlines()[-1])
         assert found["same"] and found["given"] == found["held"] < 0.51 * found["whole"]
+        assert found["alike"] and 2 * found["blocks"] == found["all_blocks"] > 1000
         cut = tuple(f"{name}.weight" for name in ("embed_tokens", "lm_head", "up_proj", "q_proj"))
         rows = [name for name in found["size"] if name.endswith(cut)]
         assert len(rows) > 4

@@ -20,7 +20,7 @@ from tenfold.errors import UserError
 from tenfold.model.params import map_params, model_params, restack
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
-from tenfold.train import stored
+from tenfold.train import checkpoint, stored
 from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.imported import import_model
 from tenfold.train.recipe import Recipe, save_recipe
@@ -68,14 +68,18 @@ def test_a_chunk_is_small_and_one_run_of_its_source(shape, random, itemsize, lim
     assert all(chunk[axis] == 1 for axis in before), "all axes that are slower than one that is cut are cut to nothing"
 
 
-@pytest.mark.parametrize("scan", [False, True])
-def test_a_trained_checkpoint_is_exported_without_loading_it(scan, one, tmp_path):
-    """Blocks stacked or apart, in the form that Orbax chooses: the tensors of a model that was loaded, in any shards."""
+@pytest.mark.parametrize("scan, old", [(False, False), (True, False), (True, True)])
+def test_a_trained_checkpoint_is_exported_without_loading_it(scan, old, one, tmp_path, monkeypatch):
+    """Blocks stacked or apart, a layer or (once) a stack at a time: the tensors of a model that was loaded, in any shards."""
+    if old:
+        monkeypatch.setattr(checkpoint, "_save_args", lambda params: None)
     opened = open_checkpoint(GOLDEN / "llama_gqa", "float32")
     config, optimizer = replace(opened.config, scan=scan), optax.sgd(0.1)
     with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
         checkpoints.save(state_of(numbers(config), config, optimizer, one))
     save_recipe(Recipe(model=config), tmp_path / "run" / "recipe.yaml")
+    chunks = {leaf.chunk[0] for leaf in jax.tree.leaves(stored_params(tmp_path / "run", config)[0]["blocks"])}
+    assert chunks == ({config.layers} if old else {1})
     export(tmp_path / "run", tmp_path / "out", shard_bytes=9000)
     assert (tmp_path / "out" / INDEX).exists()
     found = open_checkpoint(tmp_path / "out", "float32").params(one)
@@ -109,3 +113,15 @@ def test_memory_does_not_grow_with_the_model(run_python, tmp_path):
         assert found[direction]["bytes"] < 1.3 * found["largest"] + room, direction
     for direction in ("export", "gguf"):
         assert found[direction]["bytes"] < 1.3 * found["largest"] + found["shard"] + room, direction
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["scan", "lora", "int8", "adapter"])
+def test_memory_of_an_export_that_puts_tensors_together(kind, run_python, tmp_path):
+    """Of stacked layers, and of adapters over f32 and 8 bits, a run's or PEFT's: bounded as above."""
+    megabytes = float(os.environ.get("TENFOLD_IMPORT_MEGABYTES", 200))
+    found = json.loads(run_python(PROGRAM.with_name("random_run.py"), tmp_path, megabytes, kind, devices=1, timeout=3000))
+    print(json.dumps(found))
+    assert found["total"] > 2 * (1.3 * found["largest"] + found["shard"])
+    for form in ("export", "gguf"):
+        assert found[form]["bytes"] < 1.3 * found["largest"] + found["shard"] + 16e6, form

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.convert.ggml_blocks import OTHERS, TYPES
+from tenfold.convert.ggml_blocks import OTHERS, TYPES, BlockType
 from tenfold.errors import UserError
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 ALIGNMENT = 32
 MOST_AXES = 4
+EVERY = slice(None)
 BLOCKS = 2**13
 """Decoded at once."""
 STRING, ARRAY, BOOL = 8, 9, 7
@@ -83,20 +84,47 @@ class GGUF:
         shape = (*tensor.shape[:-1], tensor.shape[-1] // kind.elements, kind.bytes)
         return np.memmap(self.path, np.uint8, "r", tensor.offset, shape).view(np.ndarray)
 
+    def packed(self, name: str) -> "Packed":
+        """A tensor that is decoded when a part of it is asked for. Raises UserError where there is no such tensor."""
+        tensor = self._tensor(name)
+        return Packed(self.raw(name), tensor.shape, TYPES[tensor.type])
+
     def read(self, name: str) -> np.ndarray:
         """The numbers of a tensor, f32 in its shape; decoded anew at each call. Raises UserError where there is no such tensor."""
-        tensor = self._tensor(name)
-        kind = TYPES[tensor.type]
-        blocks = self.raw(name).reshape(-1, kind.bytes)
-        found = np.empty((len(blocks), kind.elements), np.float32)
-        for first in range(0, len(blocks), BLOCKS):  # decoding makes several arrays on the way
-            found[first : first + BLOCKS] = kind.decode(blocks[first : first + BLOCKS])
-        return found.reshape(tensor.shape)
+        return self.packed(name).decoded()
 
     def _tensor(self, name: str) -> TensorInfo:
         if name not in self.tensors:
             raise UserError(f"{self.path} has no tensor {name!r}; it has {len(self.tensors)}, such as {list(self.tensors)[:3]}.")
         return self.tensors[name]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A tensor where it lies in its file, in blocks along its last axis."""
+
+    raw: np.ndarray
+    """As `GGUF.raw` gives it."""
+    shape: tuple[int, ...]
+    kind: BlockType
+
+    def decoded(self, rows: slice = EVERY, columns: slice = EVERY) -> np.ndarray:
+        """f32 in the tensor's shape, of which only those rows and columns (and the rest of their blocks) are read and decoded.
+
+        Rows are all axes but the last, as one. The rest of the array means nothing, and takes no memory where the system gives it when it
+        is first written to.
+        """
+        blocks, elements = self.raw.reshape(-1, *self.raw.shape[-2:]), self.kind.elements
+        found = np.empty((len(blocks), self.shape[-1]), np.float32)
+        first_row, last_row, _ = rows.indices(len(blocks))
+        begin, end, _ = columns.indices(self.shape[-1])
+        first, last = begin // elements, -(-end // elements)
+        some = max(1, BLOCKS // (last - first))  # decoding makes several arrays on the way
+        for row in range(first_row, last_row, some):
+            part = blocks[row : min(row + some, last_row), first:last]
+            numbers = self.kind.decode(part.reshape(-1, self.kind.bytes))
+            found[row : row + len(part), first * elements : last * elements] = numbers.reshape(len(part), -1)
+        return found.reshape(self.shape)
 
 
 class _Header:

@@ -1,7 +1,7 @@
 """Models in GGUF files, the form of llama.cpp: opened as a configuration, weights and a tokenizer, and written."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from tenfold.convert.ggml_blocks import TYPES
-from tenfold.convert.gguf import GGUF
+from tenfold.convert.gguf import GGUF, Packed
 from tenfold.convert.gguf_names import ARCHITECTURES, Fields, architecture_of
 from tenfold.convert.gguf_tokenizer import UNUSED, chat_template, tokenizer_json, tokenizer_metadata
 from tenfold.convert.gguf_write import Tensor, write_gguf
@@ -37,7 +37,7 @@ class GGUFModel:
     names: Names
 
     def params(self, mesh: jax.sharding.Mesh) -> Params:
-        """The weights, f32, on a mesh; decoded one tensor at a time."""
+        """The weights, f32, on a mesh, each device's part decoded for it alone, one tensor at a time."""
         return load_weights(self.names, self._reader(), mesh)
 
     def lazy(self) -> Params:
@@ -45,15 +45,13 @@ class GGUFModel:
         return lazy_weights(self.names, self._reader(), lambda name: PLAIN.get(self.file.tensors[name].type, np.dtype(np.float32)))
 
     def _reader(self) -> Read:
-        """What gives a tensor by name: a view of the file where its numbers lie there as they are."""
-        fused = {theirs for theirs, row, _, _ in self.names.tensors() if len(row.ours) > 1}
-        kept = lru_cache(maxsize=2)(self.file.read)  # a fused matrix and its bias, each of which is asked for three times
+        """What gives a tensor by name: a view of the file where its numbers lie there as they are, else what decodes a part of it."""
 
-        def read(name: str) -> np.ndarray:
+        def read(name: str) -> np.ndarray | Packed:
             tensor = self.file.tensors[name]
             if tensor.type in PLAIN:
                 return self.file.raw(name).view(PLAIN[tensor.type]).reshape(tensor.shape)
-            return kept(name) if name in fused else self.file.read(name)
+            return self.file.packed(name)
 
         return read
 

@@ -4,10 +4,11 @@ A tree of `Leaf` is a model that lies in files: nothing of it is read before it 
 what its own devices hold, and a model of any size is brought from one file to another a tensor at a time.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import ml_dtypes
@@ -19,10 +20,24 @@ from tenfold.model.families.names import Row, Shape
 from tenfold.model.params import Param, Params, model_params
 from tenfold.sharding.axes import check_divides, sharding
 
-Read = Callable[[str], np.ndarray]
 EVERY = slice(None)
+Index = tuple[slice, ...]
 KEPT = tuple(np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16))
 """The types of numbers that weights keep where they are stored; all else is stored as f32."""
+
+
+class Packed(Protocol):
+    """A tensor whose numbers are decoded when they are asked for."""
+
+    @property
+    def shape(self) -> Shape: ...
+    def decoded(self, rows: slice = EVERY, columns: slice = EVERY) -> np.ndarray:
+        """An array of its shape in which only these rows (all axes but the last, as one) and columns need mean something."""
+        ...
+
+
+Read = Callable[[str], np.ndarray | Packed]
+"""Gives a tensor by name."""
 
 
 class Names:
@@ -62,14 +77,19 @@ class Names:
             shapes[theirs] = of_row[id(row)][place]
         return shapes
 
-    def read(self, ours: str, layer: int, read: Read, among: slice = EVERY) -> np.ndarray:
-        """One of our weights (of one layer), as a view where its tensor is one; `among` chooses experts where each has a tensor."""
+    def read(self, ours: str, layer: int, read: Read, among: slice = EVERY, part: Index = ()) -> np.ndarray:
+        """A part of one of our weights (of one layer), a view where its tensor is one; `among` chooses experts where each has a tensor."""
         row, place = self.row_of[ours]
         shapes = [self.params[name].shape for name in row.ours]
         if len(row.theirs) > 1:
             shapes = [(len(row.theirs[among]), *shapes[0][1:])]
-        arrays = [read(theirs.format(layer)) for theirs in row.theirs[among]]
-        return row.unpack(arrays, shapes, self.config)[place]
+
+        def unpacked(arrays: list[np.ndarray]) -> np.ndarray:
+            return row.unpack(arrays, shapes, self.config)[place][part]
+
+        whole = len(row.ours) == 1 and all(cut == EVERY for cut in part)
+        tensors = [read(theirs.format(layer)) for theirs in row.theirs[among]]
+        return unpacked([t if isinstance(t, np.ndarray) else t.decoded(*([] if whole else _where(t.shape, unpacked))) for t in tensors])
 
     def write(self, row: Row, place: int, layer: int, params: Params) -> np.ndarray:
         """One tensor of theirs, of our weights: arrays, or what gives one when it is indexed."""
@@ -83,6 +103,18 @@ class Names:
         return {theirs: _held(params, self.config, row.ours[0], layer)[0].dtype for theirs, row, _, layer in self.tensors()}
 
 
+def _where(shape: Shape, unpacked: Callable[[list[np.ndarray]], np.ndarray]) -> list[slice]:
+    """The rows and the columns of a tensor that `unpacked` gives some of: what it makes of their numbers."""
+    sizes = math.prod(shape[:-1]), shape[-1]
+    found = []
+    for axis, size in enumerate(sizes):
+        numbers = np.arange(size, dtype=np.int32).reshape((-1, 1) if axis == 0 else (1, -1))
+        given = unpacked([np.broadcast_to(numbers, sizes).reshape(shape)])
+        given = given[tuple(slice(None if step else 1) for step in given.strides)]  # what is repeated, once
+        found.append(slice(int(given.min()), int(given.max()) + 1))
+    return found
+
+
 def leaves(config: ModelConfig):
     return jax.tree_util.tree_flatten_with_path(model_params(config), is_leaf=lambda p: isinstance(p, Param))[0]
 
@@ -94,10 +126,11 @@ def name_of(path) -> tuple[str, int]:
 
 
 def weight(params: Params, config: ModelConfig, name: str, layer: int, among: slice = EVERY) -> np.ndarray:
-    """A weight by name, of one layer, on the host; `among` chooses part of its first axis."""
+    """A weight by name, of one layer, on the host; `among` chooses experts of it."""
     leaf, repeat = _held(params, config, name, layer)
-    held = leaf if repeat is None else leaf[repeat]
-    return np.asarray(held if among == EVERY else held[among])
+    if among != EVERY:
+        return np.asarray(leaf[repeat, among])
+    return np.asarray(leaf if repeat is None else leaf[repeat])
 
 
 def _held(params: Params, config: ModelConfig, name: str, layer: int) -> tuple[Any, int | None]:
@@ -130,20 +163,24 @@ class Leaf:
     def _by_expert(self) -> bool:
         return len(self.names.row_of[self.name][0].theirs) > 1
 
-    def __getitem__(self, repeat: int) -> np.ndarray:
-        """The weight of one layer, as a view where its tensor is one."""
-        return self.names.read(self.name, self.first + self.period * repeat, self.read)
+    def __getitem__(self, at: int | tuple[int, slice]) -> np.ndarray:
+        """The weight of one layer (and of some of its experts), as a view where its tensor is one."""
+        repeat, among = at if isinstance(at, tuple) else (at, EVERY)
+        layer = self.first + self.period * repeat
+        if self._by_expert:
+            return self.names.read(self.name, layer, self.read, among)
+        return self.names.read(self.name, layer, self.read)[among]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.asarray(self.part((EVERY,) * len(self.shape)), dtype)
 
-    def part(self, index: tuple[slice, ...]) -> np.ndarray:
+    def part(self, index: Index) -> np.ndarray:
         """A part of it, f32, of whose tensors nothing else is read."""
         part = np.empty([len(range(size)[cut]) for size, cut in zip(self.shape, index, strict=True)], np.float32)
         repeats, index = (range(self.shape[0])[index[0]], index[1:]) if self.period else (range(1), index)
         among, index = (index[0], (EVERY, *index[1:])) if self._by_expert else (EVERY, index)
         for place, repeat in enumerate(repeats):
-            found = self.names.read(self.name, self.first + self.period * repeat, self.read, among)[index]
+            found = self.names.read(self.name, self.first + self.period * repeat, self.read, among, index)
             part[place if self.period else ...] = found
         return part
 

@@ -16,6 +16,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 
 FinishReason = Literal["stop", "length", "end_of_text"]
+Prepare = Callable[[Params, ModelConfig, Weights], tuple[Params, ModelConfig]]
 
 
 class TextTokenizer(Protocol):
@@ -92,11 +93,13 @@ def generate(
     seed: int = 0,
     weights: Weights = "as trained",
     on_text: Callable[[int, str], None] | None = None,
+    prepare: Prepare = prepare_for_decode,
 ) -> list[Completion]:
     """A completion of each prompt; all are written at once. `on_text(row, piece)` gets the text as it becomes certain.
 
     Row r draws with the key fold_in(fold_in(key(seed), r), position): its text depends on the seed, its number and its own prompt, not
-    on its neighbours. An empty prompt starts from end_of_text, the beginning of a new document. Raises UserError naming the setting.
+    on its neighbours. An empty prompt starts from end_of_text, the beginning of a new document. `prepare` is for callers who keep what it
+    gives. Raises UserError naming the setting.
     """
     if isinstance(prompts, str):
         raise UserError(f"prompts is one text, {prompts!r}, but must be a list of texts.\n  Use [{prompts!r}].")
@@ -106,7 +109,7 @@ def generate(
         raise UserError(f"the tokenizer has {tokenizer.vocab} tokens, but model.vocab is {config.vocab}: they are not from the same run.")
     if not prompts:
         return []
-    params, config = prepare_for_decode(params, config, asked.weights)
+    params, config = prepare(params, config, asked.weights)
     ids = [tokenizer.encode(prompt) or [tokenizer.end_of_text] for prompt in prompts]
     requests = Requests.of(
         row_keys(asked.seed, len(ids)),

@@ -73,9 +73,13 @@ FORMS = (Int8, Turned8, Adapted)
 
 def quantise(w: jax.Array, axes: tuple[int, ...]) -> Int8:
     """`w` in 8 bits, with a scale for each place that is left when `axes`, the inputs, are taken away."""
-    largest = jnp.abs(w).max(axes, keepdims=True)
-    scale = jnp.where(largest > 0, largest, 1.0) / 127
+    scale = scale_of(jnp.abs(w).max(axes, keepdims=True))
     return Int8(jnp.round(w / scale).astype(jnp.int8), scale)
+
+
+def scale_of(largest: jax.Array) -> jax.Array:
+    """The scale of weights of which the largest has this size."""
+    return jnp.where(largest > 0, largest, 1.0) / 127
 
 
 def turned8(w: jax.Array, inputs: int) -> Turned8:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import jax
 import orbax.checkpoint as ocp
 
 from tenfold.errors import UserError
@@ -48,7 +49,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Starts writing; the arrays are copied first, so the state may be donated at once."""
         items = ocp.args.Composite(
-            model=ocp.args.StandardSave(state.params),
+            model=ocp.args.StandardSave(state.params, save_args=_save_args(state.params)),
             optimizer=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
         )
         self._manager.save(int(state.step), args=items, force=True)
@@ -98,6 +99,16 @@ class Checkpoints:
         if steps:
             raise UserError(f"{self.folder}: none of the checkpoints {steps} can be read, so there is nothing to continue from.")
         return None
+
+
+def _save_args(params: Params) -> Params:
+    """Each layer of a stack as a chunk of its own, so that one can be read without the others."""
+
+    def args(path, _) -> ocp.SaveArgs:
+        stacked = any(getattr(key, "key", None) == "blocks" for key in path)
+        return ocp.SaveArgs(shard_axes=(0,) if stacked else ())
+
+    return jax.tree_util.tree_map_with_path(args, params)
 
 
 def load_params(run: Path, config: ModelConfig, mesh, lora: LoraConfig = NO_LORA) -> tuple[Params, int]:

@@ -73,13 +73,24 @@ def _with_adapter(start: Start, lora: LoraConfig) -> Start:
 
     if lora.rank:
         return replace(start, fingerprint=fingerprint)
-    return replace(start, params=lambda mesh: adapted(start.params(mesh), start.config, directory), fingerprint=fingerprint)
+    return replace(
+        start,
+        params=lambda mesh: adapted(start.params(mesh), start.config, directory),
+        lazy=lambda: adapted_lazily(start.lazy(), start.config, directory),
+        fingerprint=fingerprint,
+    )
 
 
 def adapted(params: Params, config: ModelConfig, directory: Path) -> Params:
     """The weights with PEFT's adapters of a directory merged into them."""
     found = read_adapters(directory, config)
     return jax.jit(partial(merge, lora=LoraConfig(found.rank, found.alpha, found.targets)))(params, found.tree)
+
+
+def adapted_lazily(params: Params, config: ModelConfig, directory: Path) -> Params:
+    """The same where the weights lie, each merged when it is asked for."""
+    found = read_adapters(directory, config)
+    return merged_lazily(params, config, found.tree, LoraConfig(found.rank, found.alpha, found.targets), config)
 
 
 def _open_run(path: Path) -> Start:
@@ -202,15 +213,12 @@ def load_model(run: Run, mesh: Mesh) -> tuple[Params, int]:
 def lazy_model(run: Run) -> Params:
     """A run's newest weights where they lie: a tree of what gives an array when it is indexed, adapters merged as `load_model` does.
 
-    Those of a base in 8 bits, and of an encoder-decoder, are merged at once and held whole. Raises UserError as `load_model`.
+    Raises UserError as `load_model`.
     """
     recipe = run.recipe
     if not recipe.lora.rank:
         return stored_params(run.path, recipe.model)[0]
-    mesh = make_mesh(MeshConfig(), jax.local_devices()[:1])
-    if recipe.lora.base != "float32" or recipe.model.encoder_layers:
-        return load_model(run, mesh)[0]
     start = open_start(recipe)
     check_same(run, "start", start.fingerprint())
-    adapters, _ = load_params(run.path, recipe.model, mesh, recipe.lora)
-    return merged_lazily(start.lazy(), start.config, adapters, recipe)
+    adapters, _ = load_params(run.path, recipe.model, make_mesh(MeshConfig(), jax.local_devices()[:1]), recipe.lora)
+    return merged_lazily(start.lazy(), start.config, adapters, recipe.lora, recipe.model)

@@ -124,6 +124,11 @@ class Stored:
         self._store, self._where = store, where
         self.shape, self.dtype = tuple(store.shape), store.dtype.numpy_dtype
 
+    @property
+    def chunk(self) -> Shape:
+        """The shape of what is read at once at least."""
+        return tuple(self._store.chunk_layout.read_chunk.shape)
+
     def __getitem__(self, index) -> "Stored":
         return Stored(self._store[index], self._where)
 
@@ -145,23 +150,28 @@ def stored_params(run: Path, config: ModelConfig) -> tuple[Params, int]:
 
 def open_stored(folder: Path, config: ModelConfig) -> Params:
     """The weights in one checkpoint's folder, whichever of Orbax's forms it has; tensorstore's errors where it is damaged."""
+    found = _opened(folder, config, 0)
+    # Checkpoints from before layers had chunks of their own hold a stack as one: kept, with two more that one tensor may be made of, it is
+    # read once for all of its layers.
+    leaves = jax.tree.leaves([found["blocks"], found.get("encoder", {}).get("blocks", [])])
+    stacks = [math.prod(leaf.chunk) * leaf.dtype.itemsize for leaf in leaves if leaf.chunk[0] > 1]
+    return _opened(folder, config, 3 * max(stacks)) if stacks else found
+
+
+def _opened(folder: Path, config: ModelConfig, kept: int) -> Params:
+    """The weights in a folder; `kept` bytes of chunks that were read stay in memory."""
     said = json.loads((folder / "_METADATA").read_text())
-    driver = "zarr3" if said["use_zarr3"] else "zarr"
     base = {"driver": "ocdbt", "base": f"file://{folder}/"} if said["use_ocdbt"] else {"driver": "file", "path": f"{folder}/"}
+    one = {"limit": 1}  # at a time, for each takes its chunk's memory
+    context = ts.Context({"cache_pool": {"total_bytes_limit": kept}, "data_copy_concurrency": one, "file_io_concurrency": one})
 
     def opened(path, p: Param) -> Stored:
         name = ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)
         kvstore = base | {"path": f"{base.get('path', '')}{name}/"}
-        store = ts.open({"driver": driver, "kvstore": kvstore, "fill_missing_data_reads": False}, context=context).result()
+        spec = {"driver": "zarr3" if said["use_zarr3"] else "zarr", "kvstore": kvstore, "fill_missing_data_reads": False}
+        store = ts.open(spec, context=context).result()
         if tuple(store.shape) != p.shape:
             raise ValueError(f"{name} is {list(store.shape)}, and the recipe makes it {list(p.shape)}")
         return Stored(store, f"{folder}: {name}")
 
-    # Training writes a stack of layers as one chunk: kept, with two more that one tensor may be made of, it is read once for all of them.
-    stacks = [
-        p.size * 4 for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)) if p.stacked and p.shape[0] > 1
-    ]
-    kept = 3 * max(stacks, default=0) if driver == "zarr" else 0
-    one = {"limit": 1}  # at a time, for each takes its chunk's memory
-    context = ts.Context({"cache_pool": {"total_bytes_limit": kept}, "data_copy_concurrency": one, "file_io_concurrency": one})
     return jax.tree_util.tree_map_with_path(opened, model_params(config), is_leaf=lambda p: isinstance(p, Param))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.families.names import Family, Row, activation, hf_activation, linear_and_bias, norm, number, plain, table
+from tenfold.model.families.names import Family, Row, activation, hf_activation, linear_and_bias, norm, number, plain, shape_of, table
 
 SHARED: dict[str, Any] = dict(
     causal=False,
@@ -18,19 +18,15 @@ SHARED: dict[str, Any] = dict(
 
 
 def read_config(hf: dict) -> ModelConfig:
-    embed, mlp = number(hf, "hidden_size"), number(hf, "intermediate_size")
+    shape, mlp = shape_of(hf), number(hf, "intermediate_size")
     said: dict[str, Any] = dict(
         activation=activation(hf, "hidden_act"),
         norm_eps=number(hf, "layer_norm_eps", default=1e-12),
         token_types=number(hf, "type_vocab_size"),
     )
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "max_position_embeddings"),
-        layers=number(hf, "num_hidden_layers"),
-        embed=embed,
-        heads=number(hf, "num_attention_heads"),
-        mlp=0 if mlp == 4 * embed else mlp,
+        **shape,
+        mlp=0 if mlp == 4 * shape["embed"] else mlp,
         tied=hf.get("tie_word_embeddings", True),
         **(SHARED | said),
     )

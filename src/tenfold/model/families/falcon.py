@@ -13,6 +13,7 @@ from tenfold.model.families.names import (
     norm,
     number,
     rope_base,
+    shape_of,
     table,
 )
 
@@ -20,19 +21,17 @@ QKV = ("query", "key", "value")
 
 
 def read_config(hf: dict) -> ModelConfig:
-    embed, heads = number(hf, "hidden_size", "n_embed"), number(hf, "num_attention_heads", "n_head")
+    hf = hf | {"max_position_embeddings": hf.get("max_position_embeddings") or 2048}
+    shape = shape_of(hf, layers="num_hidden_layers n_layer", embed="hidden_size n_embed", heads="num_attention_heads n_head")
+    usual, heads = 4 * shape["embed"], shape["heads"]
     new, alibi, bias = hf.get("new_decoder_architecture", False), hf.get("alibi", False), hf.get("bias", False)
     groups = (hf.get("num_kv_heads") or heads) if new else 1 if hf.get("multi_query", True) else heads
     two_norms = new and (hf.get("num_ln_in_parallel_attn") or 2) == 2
-    mlp = hf.get("ffn_hidden_size") or 4 * embed
+    mlp = hf.get("ffn_hidden_size") or usual
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "max_position_embeddings", default=2048),
-        layers=number(hf, "num_hidden_layers", "n_layer"),
-        embed=embed,
-        heads=heads,
+        **shape,
         kv_heads=0 if groups == heads else groups,
-        mlp=0 if mlp == 4 * embed else mlp,
+        mlp=0 if mlp == usual else mlp,
         positions="alibi" if alibi else "rotary",
         alibi_scaled=alibi,
         rotary_base=10000.0 if alibi else rope_base(hf),

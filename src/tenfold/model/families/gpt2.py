@@ -2,7 +2,7 @@
 
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
-from tenfold.model.families.names import Family, Row, activation, conv1d, hf_activation, joined, norm, number, plain, table
+from tenfold.model.families.names import Family, Row, activation, conv1d, hf_activation, joined, norm, number, plain, shape_of, table
 
 QKV = ("query", "key", "value")
 
@@ -12,11 +12,7 @@ def read_config(hf: dict) -> ModelConfig:
         if hf.get(name, usual) != usual:
             raise UserError(f"config.json says {name} {hf[name]}, and only {usual} is known here.")
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "n_positions", "n_ctx"),
-        layers=number(hf, "n_layer"),
-        embed=number(hf, "n_embd"),
-        heads=number(hf, "n_head"),
+        **shape_of(hf, "n_positions n_ctx", "n_layer", "n_embd", "n_head"),
         mlp=hf.get("n_inner") or 0,
         activation=activation(hf, "activation_function"),
         norm_eps=number(hf, "layer_norm_epsilon", default=1e-5),

@@ -1,16 +1,24 @@
 """GPT-J (Wang and Komatsuzaki 2021): rotary embeddings in interleaved pairs, attention and feed-forward behind one norm."""
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.families.names import Family, Row, activation, hf_activation, linear, linear_and_bias, norm, number, plain, table
+from tenfold.model.families.names import (
+    Family,
+    Row,
+    activation,
+    hf_activation,
+    linear,
+    linear_and_bias,
+    norm,
+    number,
+    plain,
+    shape_of,
+    table,
+)
 
 
 def read_config(hf: dict) -> ModelConfig:
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "n_positions"),
-        layers=number(hf, "n_layer"),
-        embed=number(hf, "n_embd"),
-        heads=number(hf, "n_head"),
+        **shape_of(hf, "n_positions", "n_layer", "n_embd", "n_head"),
         mlp=hf.get("n_inner") or 0,
         positions="rotary",
         rotary_dim=hf.get("rotary_dim") or 0,

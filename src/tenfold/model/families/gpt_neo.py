@@ -3,18 +3,14 @@
 from typing import Any
 
 from tenfold.model.config import Banded, ModelConfig
-from tenfold.model.families.names import Family, Row, activation, hf_activation, linear, linear_and_bias, norm, number, table
+from tenfold.model.families.names import Family, Row, activation, hf_activation, linear, linear_and_bias, norm, number, shape_of, table
 
 
 def read_config(hf: dict) -> ModelConfig:
     kinds = hf.get("attention_layers") or [kind for pattern, times in hf["attention_types"] for _ in range(times) for kind in pattern]
     window = number(hf, "window_size", default=256)
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "max_position_embeddings"),
-        layers=number(hf, "num_layers"),
-        embed=number(hf, "hidden_size"),
-        heads=number(hf, "num_heads"),
+        **shape_of(hf, layers="num_layers", heads="num_heads"),
         mlp=hf.get("intermediate_size") or 0,
         attention=shortest([{"global": "dense", "local": f"banded:{window}"}[kind] for kind in kinds]),
         scaled_scores=False,

@@ -14,6 +14,7 @@ from tenfold.model.families.names import (
     norm,
     number,
     rope_base,
+    shape_of,
     table,
 )
 
@@ -23,18 +24,14 @@ QKV = ("query", "key", "value")
 def read_config(hf: dict) -> ModelConfig:
     if not hf.get("attention_bias", True):
         raise UserError("config.json says attention_bias False, and GPT-NeoX models are known here with it only.")
-    embed, heads = number(hf, "hidden_size"), number(hf, "num_attention_heads")
+    shape = shape_of(hf)
+    width = shape["embed"] // shape["heads"]
     share = (hf.get("rope_parameters") or {}).get("partial_rotary_factor") or hf.get("rotary_pct") or 0.25
-    turned = int(embed // heads * share)
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "max_position_embeddings"),
-        layers=number(hf, "num_hidden_layers"),
-        embed=embed,
-        heads=heads,
-        mlp=_unless(number(hf, "intermediate_size"), 4 * embed),
+        **shape,
+        mlp=_unless(number(hf, "intermediate_size"), 4 * shape["embed"]),
         positions="rotary",
-        rotary_dim=_unless(turned, embed // heads),
+        rotary_dim=_unless(int(width * share), width),
         rotary_base=rope_base(hf),
         residual="parallel" if hf.get("use_parallel_residual", True) else "sequential",
         activation=activation(hf, "hidden_act"),

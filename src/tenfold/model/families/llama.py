@@ -17,6 +17,7 @@ from tenfold.model.families.names import (
     norm,
     number,
     rope_base,
+    shape_of,
     table,
 )
 
@@ -24,7 +25,8 @@ ROPE_BASES = {"llama": 1e4, "mistral": 1e4, "qwen2": 1e4, "mixtral": 1e6}  # whe
 
 
 def read_config(model_type: str, hf: dict) -> ModelConfig:
-    embed, heads = number(hf, "hidden_size"), number(hf, "num_attention_heads")
+    shape = shape_of(hf)
+    embed, heads = shape["embed"], shape["heads"]
     window = hf.get("sliding_window") if hf.get("use_sliding_window", model_type in ("mistral", "mixtral")) else None
     mixture: dict[str, Any] = (
         dict(experts=number(hf, "num_local_experts"), experts_per_token=number(hf, "num_experts_per_tok"))
@@ -33,11 +35,7 @@ def read_config(model_type: str, hf: dict) -> ModelConfig:
     )
     kv_heads, head_dim = hf.get("num_key_value_heads") or heads, hf.get("head_dim") or 0
     return ModelConfig(
-        vocab=number(hf, "vocab_size"),
-        context=number(hf, "max_position_embeddings"),
-        layers=number(hf, "num_hidden_layers"),
-        embed=embed,
-        heads=heads,
+        **shape,
         kv_heads=0 if kv_heads == heads else kv_heads,
         head_dim=0 if head_dim * heads == embed else head_dim,
         mlp=number(hf, "intermediate_size"),

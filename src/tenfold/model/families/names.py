@@ -7,7 +7,7 @@ Shapes: as model/config.py.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -149,6 +149,18 @@ def number(hf: dict, *names: str, default=None):
     if default is None:
         raise UserError(f"config.json has no {names[0]}, which a {hf.get('model_type')} model must say.\n  Fetch the checkpoint again.")
     return default
+
+
+def shape_of(
+    hf: dict,
+    context: str = "max_position_embeddings",
+    layers: str = "num_hidden_layers",
+    embed: str = "hidden_size",
+    heads: str = "num_attention_heads",
+) -> dict[str, Any]:
+    """What every config.json says of a model's shape, by the family's names for it: each a word, older ones after it."""
+    names = {"vocab": "vocab_size", "context": context, "layers": layers, "embed": embed, "heads": heads}
+    return {ours: number(hf, *theirs.split()) for ours, theirs in names.items()}
 
 
 def rope_base(hf: dict, default: float = 10000.0) -> float:
