@@ -86,7 +86,7 @@ def trio() -> CorpusRecipe:
             SourceConfig("shakespeare", "txt", "data/shakespeare.txt", weight=GPT3["books1"].weight),
         ),
         mixture=MixtureConfig(planned_tokens=2_000_000),
-        tokens=TokensConfig(vocab=8192),
+        tokens=TokensConfig(vocab=4096),
         work=WorkConfig(part_bytes=8_000_000, batch_bytes=64_000_000),
     )
 

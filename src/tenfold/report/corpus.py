@@ -102,7 +102,7 @@ def _texts(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     shown = []
     for row in rows:
         place = f"{row['source']}, {row['file']}" + (f":{row['offset']}" if row["offset"] else "")
-        about = " · ".join(str(each) for each in (row["id"], place, row["other"]) if each)
+        about = " · ".join(str(each) for each in (row["id"], place, row["other"] if row["other"] != row["id"] else "") if each)
         shown.append({"about": about, "text": row["text"][:LETTERS]})
     return shown
 

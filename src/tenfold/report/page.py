@@ -126,9 +126,7 @@ def _tell_apart(runs: list[RunFiles]) -> list[RunFiles]:
 def template(name: str) -> jinja2.Template:
     """A page of this room. It escapes all it is given, and knows its style."""
     loader = jinja2.FunctionLoader(own)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals["style"] = Markup(own("style.css"))
     return environment.get_template(name)
 
