@@ -11,36 +11,36 @@ import json
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 PAGES_IN_FILE = 250
 
 
 def warcs(html: Path, out: Path, megabytes: float) -> None:
-    """Pages of a folder, sorted by name, as response records of gzipped WARC files, up to so many megabytes of HTML."""
+    """Pages of a folder, sorted by name, up to so many megabytes of HTML; a page's site is the folder it lies in."""
+    pages, left = [], megabytes * 1e6
+    for page in sorted(html.rglob("*.html")):
+        left -= page.stat().st_size
+        if left < 0:
+            break
+        pages.append((f"http://{page.relative_to(html).parts[0]}.example/{page.relative_to(html).as_posix()}", page))
+    write_warcs(pages, out)
+
+
+def write_warcs(pages: list[tuple[str, Path]], out: Path) -> None:
+    """Files of HTML under their addresses, as response records of gzipped WARC files."""
     from warcio.statusandheaders import StatusAndHeaders
     from warcio.warcwriter import WARCWriter
 
     out.mkdir(parents=True)
-    left = megabytes * 1e6
-    file = None
-    for number, page in enumerate(sorted(html.rglob("*.html"))):
-        body = page.read_bytes()
-        left -= len(body)
-        if left < 0:
-            break
-        if number % PAGES_IN_FILE == 0:
-            if file:
-                file.close()
-            file = (out / f"{number // PAGES_IN_FILE:05}.warc.gz").open("wb")
+    for begin in range(0, len(pages), PAGES_IN_FILE):
+        with (out / f"{begin // PAGES_IN_FILE:05}.warc.gz").open("wb") as file:
             writer = WARCWriter(file, gzip=True)
-        from io import BytesIO
-
-        headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
-        url = f"http://{page.relative_to(html).parts[0]}.example/{page.relative_to(html).as_posix()}"
-        writer.write_record(writer.create_warc_record(url, "response", payload=BytesIO(body), http_headers=headers))
-    if file:
-        file.close()
+            for url, page in pages[begin : begin + PAGES_IN_FILE]:
+                headers = StatusAndHeaders("200 OK", [("Content-Type", "text/html; charset=utf-8")], protocol="HTTP/1.1")
+                record = writer.create_warc_record(url, "response", payload=BytesIO(page.read_bytes()), http_headers=headers)
+                writer.write_record(record)
 
 
 def datatrove(folder: Path, out: Path, workers: int, extractor: str) -> None:

@@ -98,7 +98,9 @@ class DecontaminateConfig:
     """Stage 6: evaluation sets out of the training text (GPT-3, appendix C)."""
 
     paths: tuple[str, ...] = ()
-    """Files or folders of evaluation texts, each a set by the name of its last part. Empty: nothing is cut."""
+    """Files or folders of evaluation texts, each a set by the name of its last part. Empty: nothing is cut.
+
+    A line of JSON need not have "text": all strings in it are the example, such as question and answer."""
     rule: Decontaminate = Decontaminate()
 
 

@@ -75,11 +75,27 @@ def pile() -> CorpusRecipe:
     return CorpusRecipe("pile", note, sources=sources)
 
 
+def trio() -> CorpusRecipe:
+    """An encyclopedia, a newspaper and a playwright, weighted as GPT-3 weighs Wikipedia, WebText2 and a set of books."""
+    return CorpusRecipe(
+        "trio",
+        "Three small sources that anyone can get; docs/corpus_runs.md says how. Name your copies with --sources.N.path.",
+        sources=(
+            SourceConfig("wikipedia", "wikipedia", "data/enwiki.xml.bz2", weight=GPT3["wikipedia"].weight),
+            SourceConfig("press", "files", "data/press", weight=GPT3["webtext2"].weight),
+            SourceConfig("shakespeare", "txt", "data/shakespeare.txt", weight=GPT3["books1"].weight),
+        ),
+        mixture=MixtureConfig(planned_tokens=2_000_000),
+        tokens=TokensConfig(vocab=4096),
+        work=WorkConfig(part_bytes=8_000_000, batch_bytes=64_000_000),
+    )
+
+
 def _slug(component: str) -> str:
     return component.lower().replace("(", "").replace(")", "").replace(" ", "_")
 
 
-RECIPES: dict[str, Callable[[], CorpusRecipe]] = {"stdlib": stdlib, "gpt3": gpt3, "pile": pile, "webtext": webtext}
+RECIPES: dict[str, Callable[[], CorpusRecipe]] = {"stdlib": stdlib, "gpt3": gpt3, "pile": pile, "webtext": webtext, "trio": trio}
 
 
 def find_corpus(name: str) -> CorpusRecipe:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tenfold.corpus.engine.build import build_documents
 from tenfold.corpus.engine.frames import Engine, EngineName
@@ -91,7 +91,8 @@ class _Steps:
 def show(out: Path, console: Console) -> None:
     """The tables of a corpus: its stages, its mixture, and warnings."""
     manifest = read_manifest(out)
-    stages = Table("stage", "kept", "bytes", "dropped, and why", "time", title=f"corpus {manifest['recipe']}", title_justify="left")
+    stages = _table("stage", "kept", "bytes", "dropped, and why", "time")
+    stages.title, stages.title_justify = f"corpus {manifest['recipe']}", "left"
     for row in map(stage_row, manifest["stages"]):
         why = ", ".join(f"{count} {reason}" for reason, count, _ in row["reasons"])
         stages.add_row(row["name"], row["documents"], row["bytes"], why, row["seconds"])
@@ -101,13 +102,18 @@ def show(out: Path, console: Console) -> None:
     path = out / MIXTURE
     if path.exists():
         mixture = json.loads(path.read_text("utf-8"))
-        table = Table("source", "documents", "tokens", "weight", "epochs", "unique tokens", "shortfall")
+        table = _table("source", "documents", "tokens", "weight", "epochs", "unique tokens", "shortfall")
         for row in map(mixture_row, mixture["sources"]):
             table.add_row(*row.values())
         console.print(table)
         for warning in mixture["warnings"]:
             console.print(f"warning: {warning}")
     console.print(f"{out / 'report.html'} has examples of each reason.")
+
+
+def _table(*names: str) -> Table:
+    """Of columns that are wrapped where the terminal is narrow: nothing is cut off."""
+    return Table(*(Column(name, overflow="fold") for name in names))
 
 
 def inspect(out: Path, document: str, console: Console | None = None) -> list[Fate]:

@@ -8,11 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from tenfold.errors import UserError
-from tenfold.report.page import own, write_page
+from tenfold.report.page import template, write_page
 from tenfold.report.tables import bytes_in_words, duration
 
 LETTERS = 400  # of an example
@@ -36,9 +33,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
 def render(manifest: dict[str, Any], mixture: dict[str, Any]) -> str:
     """The page as text."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(own("corpus.html")).render(
-        style=Markup(own("style.css")),
+    return template("corpus.html").render(
         title=manifest["recipe"],
         written=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         figures=_figures(manifest, mixture),
@@ -65,8 +60,13 @@ def stage_row(stage: dict[str, Any]) -> dict[str, Any]:
         "documents": f"{kept['documents']:,}",
         "bytes": bytes_in_words(kept["bytes"]),
         "seconds": duration(stage["seconds"]),
-        "reasons": [(reason, f"{count:,}", bytes_in_words(size)) for reason, (count, size) in sorted(reasons.items())],
+        "reasons": [(reason, f"{count:,}", bytes_in_words(size)) for reason, (count, size) in sorted(reasons.items(), key=_most_first)],
     }
+
+
+def _most_first(reason: tuple[str, list[int]]) -> tuple[int, str]:
+    name, (documents, _) = reason
+    return -documents, name
 
 
 def mixture_row(source: dict[str, Any]) -> dict[str, str]:
@@ -95,14 +95,14 @@ def _figures(manifest: dict[str, Any], mixture: dict[str, Any]) -> list[tuple[st
 
 
 def _examples(stage: dict[str, Any]) -> dict[str, Any]:
-    return {"name": stage["stage"], "reasons": [(reason, _texts(rows)) for reason, rows in sorted(stage["samples"].items()) if reason]}
+    return {"name": stage["stage"], "reasons": [(*each, _texts(stage["samples"].get(each[0], []))) for each in stage_row(stage)["reasons"]]}
 
 
 def _texts(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     shown = []
     for row in rows:
         place = f"{row['source']}, {row['file']}" + (f":{row['offset']}" if row["offset"] else "")
-        about = " · ".join(str(each) for each in (row["id"], place, row["other"]) if each)
+        about = " · ".join(str(each) for each in (row["id"], place, row["other"] if row["other"] != row["id"] else "") if each)
         shown.append({"about": about, "text": row["text"][:LETTERS]})
     return shown
 

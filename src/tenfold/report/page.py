@@ -43,9 +43,7 @@ def report(run_dirs: list[Path], out: Path | None = None) -> Path:
 
 def render(runs: list[RunFiles]) -> str:
     """The page as text."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(own("template.html")).render(
-        style=Markup(own("style.css")),
+    return template("template.html").render(
         script=Markup(own("pointer.js")),
         title=" · ".join(run.name for run in runs) if len(runs) < 5 else f"{len(runs)} runs compared",
         written=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
@@ -123,6 +121,14 @@ def _tell_apart(runs: list[RunFiles]) -> list[RunFiles]:
         depth += 1
         names = [called(depth)(run) for run in runs]
     return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
+
+
+def template(name: str) -> jinja2.Template:
+    """A page of this room. It escapes all it is given, and knows its style."""
+    loader = jinja2.FunctionLoader(own)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["style"] = Markup(own("style.css"))
+    return environment.get_template(name)
 
 
 def own(name: str) -> str:

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
-from tenfold.report.page import own, write_page
+from tenfold.report.page import template, write_page
 
 POINTS = 400  # of the curve
 
@@ -16,6 +13,4 @@ def quality_page(out: Path, about: dict[str, Any], curve: dict[str, list[float]]
     pairs = list(zip(curve["false_positive_rate"], curve["true_positive_rate"], strict=True))
     step = max(1, len(pairs) // POINTS)
     path = "M" + "L".join(f"{1000 * x:.1f} {1000 - 1000 * y:.1f}" for x, y in [*pairs[::step], pairs[-1]])
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(own("quality.html")).render(style=Markup(own("style.css")), about=about, path=path, rows=rows)
-    return write_page(out, page)
+    return write_page(out, template("quality.html").render(title="Quality classifier", about=about, path=path, rows=rows))

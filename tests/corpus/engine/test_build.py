@@ -1,6 +1,7 @@
 """A build: nothing is lost, the result is the same bytes however it was made, and it goes on from wherever it was stopped."""
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenfold.corpus.engine.build import Built, build_documents
+from tenfold.corpus.engine.contaminated import evaluation_texts
 from tenfold.corpus.engine.frames import Engine
 from tenfold.corpus.engine.trace import trace
 from tenfold.corpus.recipe import CorpusRecipe
@@ -176,3 +178,16 @@ def test_an_id_that_is_none_is_refused(out, built):
         trace(out, "nothing")
     with pytest.raises(UserError, match="has met the document"):
         trace(out, "0" * 16)
+
+
+def test_an_evaluation_set_needs_no_field_of_a_name(tmp_path):
+    """A line's text, else all strings in it; what holds none, or two sets of one name, is refused."""
+    items = [{"text": "only this", "id": "x"}, {"question": "What is it?", "choices": ["a", "b"], "label": 1}, "alone"]
+    path = tmp_path / "quiz.jsonl"
+    path.write_text("\n".join(json.dumps(item) for item in items) + "\n{broken\n")
+    assert evaluation_texts((str(path),)) == {"quiz": ["only this", "What is it?\na\nb", "alone"]}
+    with pytest.raises(UserError, match="two sets 'quiz'"):
+        evaluation_texts((str(path), str(path)))
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match="holds no text"):
+        evaluation_texts((str(path),))

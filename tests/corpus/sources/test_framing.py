@@ -132,8 +132,8 @@ def test_an_oversized_record_is_not_held(pack):
 
 
 @pytest.mark.parametrize("name", ["a.warc", "a.warc.gz", "a.warc.zst"])
-def test_nothing_is_nothing(name):
-    assert read(b"", name) == ([], [])
+def test_a_file_of_no_bytes_is_named(name):
+    assert read(b"", name) == ([], [Damage(0, "empty", 0)])
 
 
 @st.composite

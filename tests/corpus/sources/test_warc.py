@@ -152,7 +152,7 @@ def test_an_address_that_is_no_text(tmp_path):
 
 def test_zero_bytes(tmp_path):
     (tmp_path / "a.warc.gz").touch()
-    assert list(read("warc", str(tmp_path / "a.warc.gz"), "cc", Limits())) == []
+    assert list(read("warc", str(tmp_path / "a.warc.gz"), "cc", Limits(), "a.warc.gz")) == [Refused("cc", "a.warc.gz", 0, "empty", 0)]
 
 
 def test_damage_is_reported_under_the_source(tmp_path):

@@ -1,5 +1,7 @@
 """Stage 6: evaluation texts out of training texts. A piece of a document that was cut keeps the first half of its id."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,11 @@ from tenfold.corpus.documents import document_id
 from tenfold.corpus.engine.frames import Engine, each_part, read_parts, struct, unpacked, write_parts
 from tenfold.corpus.engine.store import Partial, Stage, batches
 from tenfold.corpus.files import replacing
+from tenfold.corpus.readers import is_lines
 from tenfold.corpus.recipe import CorpusRecipe
-from tenfold.corpus.record import Limits, Record
+from tenfold.corpus.record import Limits, Record, Refused
 from tenfold.corpus.sources.registry import read, read_files
+from tenfold.corpus.sources.texts import lines
 from tenfold.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,18 +25,47 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 INDEX = "contamination.npz"
+LONGEST_LINE = 10_000_000  # bytes of an example
 
 
 def evaluation_texts(paths: tuple[str, ...]) -> dict[str, list[str]]:
-    """The texts of each evaluation set, by its name. Raises UserError where one holds none."""
-    found = {}
+    """The texts of each evaluation set, by its name. Of a line of JSON: its "text", or where it has none all strings in it.
+
+    Raises UserError where a set holds none, or two have one name.
+    """
+    found: dict[str, list[str]] = {}
     for path in paths:
-        records = [each for file in read_files("files", path) for each in read("files", file, "evaluation", Limits())]
-        texts = [record.text for record in records if isinstance(record, Record)]
+        name = Path(path).name.split(".")[0]
+        texts = [text for file in read_files("files", path) for text in _texts_of(file) if text.strip()]
         if not texts:
             raise UserError(f"decontaminate.paths names {path!r}, which holds no text.\n  Name .jsonl, .parquet or text files.")
-        found[Path(path).name.split(".")[0]] = texts
+        if name in found:
+            raise UserError(f"decontaminate.paths names two sets {name!r}.\n  Rename one of the files, or put both into one folder.")
+        found[name] = texts
     return found
+
+
+def _texts_of(file: str) -> list[str]:
+    if is_lines(Path(file)):
+        return [_example(line[1]) for line in lines(file, "evaluation", file, LONGEST_LINE) if not isinstance(line, Refused)]
+    return [each.text for each in read("files", file, "evaluation", Limits()) if isinstance(each, Record)]
+
+
+def _example(line: bytes) -> str:
+    """Question, choices and answer, under whatever names a set has for them."""
+    try:
+        item = json.loads(line.decode("utf-8-sig"))
+        return item["text"] if isinstance(item, dict) and isinstance(item.get("text"), str) else "\n".join(_strings(item))
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _strings(item: object) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    elif isinstance(item, dict | list):
+        for each in item.values() if isinstance(item, dict) else item:
+            yield from _strings(each)
 
 
 def decontaminate_stage(engine: Engine, recipe: CorpusRecipe, before: Stage, stage: Partial) -> dict:

@@ -12,6 +12,7 @@ from tenfold.corpus.files import write_atomically
 from tenfold.corpus.recipe import SourceConfig
 from tenfold.corpus.record import Record, Refused
 from tenfold.corpus.sources.registry import names_under, read, read_files
+from tenfold.errors import UserError
 
 
 class Task(NamedTuple):
@@ -29,7 +30,7 @@ def reading_tasks(sources: Iterable[SourceConfig], part_bytes: int) -> list[Task
     tasks: list[Task] = []
     for source, components in _read_together(sources):
         room = 0
-        files = read_files(source.kind, source.path)
+        files = _files(source)
         for file, name in zip(files, names_under(_root(source), files), strict=True):
             size = file_size(file)
             if size > room:
@@ -38,6 +39,13 @@ def reading_tasks(sources: Iterable[SourceConfig], part_bytes: int) -> list[Task
             tasks[-1].files.append((file, name))
             room -= size
     return tasks
+
+
+def _files(source: SourceConfig) -> list[str]:
+    try:
+        return read_files(source.kind, source.path)
+    except UserError as error:
+        raise UserError(f"The source {source.name!r} has nothing to read as {source.kind}. {error}") from error
 
 
 def _read_together(sources: Iterable[SourceConfig]) -> list[tuple[SourceConfig, dict[str, str]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.corpus import quality
-from tenfold.corpus.engine.contaminated import decontaminate_stage
+from tenfold.corpus.engine.contaminated import decontaminate_stage, evaluation_texts
 from tenfold.corpus.engine.filters import C4_LINES, filter_stage, language_judges, quality_judges, rule_judges
 from tenfold.corpus.engine.frames import Engine
 from tenfold.corpus.engine.fuzzy import fuzzy_stage
@@ -65,7 +65,7 @@ def check(recipe: CorpusRecipe, with_quality: bool = True) -> None:
         )
     if judged and with_quality:
         quality.load(Path(recipe.quality.model))
-    _evaluations(recipe)
+    evaluation_texts(recipe.decontaminate.paths)
 
 
 STEPS = (

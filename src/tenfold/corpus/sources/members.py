@@ -45,6 +45,9 @@ def pieces(file: BinaryIO, name: str = "", begins: bytes = RECORD) -> Iterator[P
     After damage, the next member whose text starts with `begins` is believed.
     """
     head = file.read(1 << 16)
+    if not head:
+        yield Damage(0, "empty", 0)
+        return
     file.seek(0)
     plain = head.startswith(begins) and (len(begins) > 1 or not (GZIP in head or ZSTD in head))  # one byte alone can be chance
     if head.startswith(GZIP) or (name.endswith(".gz") and not plain):
