@@ -1,10 +1,11 @@
 """WARC -> text -> near duplicates, beside datatrove (as it ships, and with resiliparse plugged in) and text-dedup's MinHash.
 
-    PEERS_PYTHON=.venv-datatrove/bin/python python benchmarks/corpus.py --html FOLDER --megabytes 50 --workers 2
+    python benchmarks/corpus.py --html FOLDER --datatrove-python PATH --text-dedup-python PATH
 
 FOLDER holds HTML, such as what documentation packages install. The script writes WARC files of it, then runs each program on the same
-files with equal workers, one after another, and prints seconds, MB of HTML a second, the peak memory of the program and its children,
-and ratios to Tenfold. Tokens are not made.
+files with equal workers, one after another, and prints seconds, MB a second (of HTML; of text for text-dedup), the peak memory of the
+program and its children, and how many times as long as Tenfold it took: all of it, or the fuzzy stage for text-dedup, which gets the
+texts and whose own count of seconds is taken, without its start. Tokens are not made: `corpus_tokens.py`.
 """
 
 import argparse
@@ -92,37 +93,54 @@ def texts_of(out: Path, jsonl: Path) -> None:
                 file.write(json.dumps({"text": text}) + "\n")
 
 
+def speed(megabytes: float, seconds: float, peak: float) -> str:
+    return f"{seconds:8.2f} s  {megabytes / seconds:7.2f} MB/s  peak {peak:.2f} GB"
+
+
+def peers_beside(options: argparse.Namespace, place: Path, whole: float, fuzzy: float) -> None:
+    """Each peer on the files that Tenfold was run on, and how many times as long it took."""
+    for peer in options.peers:
+        if peer == "text-dedup":
+            texts_of(place / "ours", place / "texts.jsonl")
+            command, own = [options.text_dedup_python, str(PEER), peer, str(place / "texts.jsonl")], fuzzy
+            megabytes, extra = (place / "texts.jsonl").stat().st_size / 1e6, [str(options.workers)]
+        else:
+            command, own = [options.datatrove_python, str(PEER), "datatrove", str(place / "warcs")], whole
+            megabytes, extra = options.megabytes, [str(options.workers), peer]
+        try:
+            took, peak, said = measured([*command, str(place / peer), *extra])
+        except SystemExit as ended:
+            print(f"{peer:<20} did not run: {ended}")
+            continue
+        counted = json.loads(said.strip().splitlines()[-1])
+        ratio = f"{took / own:.2f}x" if peer != "text-dedup" else f"{counted['its own count'] / own:.2f}x by its own count of the work"
+        print(f"{peer:<20} {speed(megabytes, took, peak)}  {ratio}  {counted}", flush=True)
+        shutil.rmtree(place / peer, ignore_errors=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--megabytes", type=float, default=50)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--peers", nargs="*", default=["trafilatura", "resiliparse", "text-dedup"])
+    parser.add_argument("--runs", type=int, default=3, help="of Tenfold; the median counts")
+    parser.add_argument("--peers", nargs="*", default=["resiliparse", "text-dedup", "trafilatura"])
+    parser.add_argument("--datatrove-python", default=os.environ.get("PEERS_PYTHON", sys.executable))
+    parser.add_argument("--text-dedup-python", default=os.environ.get("PEERS_PYTHON", sys.executable))
     options = parser.parse_args()
-    peers = os.environ.get("PEERS_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        subprocess.run([peers, str(PEER), "warcs", str(options.html), str(place / "warcs"), str(options.megabytes)], check=True)
+        wanted = [str(options.html), str(place / "warcs"), str(options.megabytes)]
+        subprocess.run([options.datatrove_python, str(PEER), "warcs", *wanted], check=True)
         print(f"{len(os.sched_getaffinity(0))} cores, {options.workers} workers, up to {options.megabytes:g} MB of HTML, {FINEWEB.stamp}")
-        seconds, peak, _ = measured([sys.executable, "-c", BUILD, str(place / "warcs"), str(place / "ours"), str(options.workers)])
-        stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted((place / "ours").rglob("seconds.json"))}
-        rate = f"{seconds:8.1f} s  {options.megabytes / seconds:7.2f} MB/s  peak {peak:.2f} GB"
-        print(f"{'tenfold':<20} {rate}  {stages}", flush=True)
-        for peer in options.peers:
-            if peer == "text-dedup":
-                texts_of(place / "ours", place / "texts.jsonl")
-                command, own = [peers, str(PEER), peer, str(place / "texts.jsonl")], stages["5-fuzzy"]
-            else:
-                command, own = [peers, str(PEER), "datatrove", str(place / "warcs")], seconds
-            extra = [str(options.workers), *([peer] if peer != "text-dedup" else [])]
-            try:
-                took, peak, said = measured([*command, str(place / peer), *extra])
-            except SystemExit as ended:
-                print(f"{peer:<20} did not run: {ended}")
-                continue
-            rate = f"{took:8.1f} s  {options.megabytes / took:7.2f} MB/s  peak {peak:.2f} GB"
-            print(f"{peer:<20} {rate}  {took / own:.2f}x  {said.strip()}", flush=True)
-            shutil.rmtree(place / peer, ignore_errors=True)
+        runs = []
+        for _ in range(options.runs):
+            shutil.rmtree(place / "ours", ignore_errors=True)
+            seconds, peak, _ = measured([sys.executable, "-c", BUILD, str(place / "warcs"), str(place / "ours"), str(options.workers)])
+            stages = {path.parent.name: json.loads(path.read_text())["seconds"] for path in sorted((place / "ours").rglob("seconds.json"))}
+            print(f"{'tenfold':<20} {speed(options.megabytes, seconds, peak)}  {stages}", flush=True)
+            runs.append((seconds, stages["5-fuzzy"]))
+        peers_beside(options, place, *(sorted(each)[len(each) // 2] for each in zip(*runs, strict=True)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ features of the classifier. FineWeb's is 14 bands of 8 rows on runs of 5 words. 
 Hashing: multiply-shift (Dietzfelbinger et al. 1997), h(x) = (a x + b mod 2^64) >> 32 with a odd: universal, one product a value.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,26 +116,36 @@ def is_empty(signatures_NH: np.ndarray) -> np.ndarray:
     return (signatures_NH == EMPTY).all(axis=1)
 
 
-def pairs_of_buckets(keys: np.ndarray, ids: np.ndarray, neighbours: int = 32) -> np.ndarray:
-    """uint64[E, 2]: the candidate pairs (smaller, larger id), each once, of rows (band key uint64[K], document id uint64[K]).
+def pairs_of_buckets(keys: np.ndarray, ids: np.ndarray, most: int = 32) -> np.ndarray:
+    """uint64[E, 2]: the candidate pairs (smaller, larger id), each once, sorted, of rows (band key uint64[K], document id uint64[K]).
 
-    In each bucket, its members in order of id, every member is paired with the first and with the next `neighbours`. A bucket of m
-    gives at most m (neighbours + 1) pairs and not m^2; one of up to neighbours + 1 gives all. The rows may be any part of the table
+    In each bucket, its members in order of id, every member is paired with the first and with the next `most`. A bucket of m
+    gives at most m (most + 1) pairs and not m^2; one of up to most + 1 gives all. The rows may be any part of the table
     that holds whole buckets.
     """
+    pairs = ids[np.concatenate(list(neighbours(keys, ids, most)))]
+    return different(pairs[pairs[:, 0] != pairs[:, 1]])
+
+
+def neighbours(keys: np.ndarray, ids: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """The pairs of `pairs_of_buckets` as rows int64[E, 2] of the table, the smaller id's first, those of one distance at a time."""
     order = np.lexsort((ids, keys))
-    keys, ids = keys[order], ids[order]
+    keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=keys[:1] ^ np.uint64(1))) if len(keys) else np.zeros(0, np.int64)
     head = np.repeat(first, np.diff(np.append(first, len(keys))))
-    found = [np.stack([ids[head], ids], 1)]
-    for step in range(1, neighbours + 1):
-        near = np.flatnonzero(head[step:] == head[:-step]) if step < len(keys) else np.zeros(0, np.int64)
+    rest = np.flatnonzero(head != np.arange(len(head)))
+    yield np.stack([order[head[rest]], order[rest]], 1)
+    for step in range(1, most + 1):
+        near = np.flatnonzero(head[step:] == head[:-step]) if step < len(keys) else rest[:0]
         if not len(near):
-            break
-        found.append(np.stack([ids[near], ids[near + step]], 1))
-    pairs = np.concatenate(found)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    return np.unique(pairs, axis=0) if len(pairs) else pairs
+            return
+        yield np.stack([order[near], order[near + step]], 1)
+
+
+def different(pairs: np.ndarray) -> np.ndarray:
+    """uint64[E, 2]: each pair once, sorted."""
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    return pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(1))] if len(pairs) else pairs
 
 
 def candidate_pairs(signatures_NH: np.ndarray, ids: np.ndarray, config: MinHash) -> np.ndarray:

@@ -37,6 +37,8 @@ class SourceConfig:
     """ISO 639-1 codes that are kept. Empty: all, and the language is not looked at."""
     rules: tuple[str, ...] = ()
     """Named predicates of corpus.rules, such as "gopher.stop_words"; a document that breaks one is dropped. Empty: none."""
+    bad_words: str = ""
+    """A file of words and phrases, one a line: a document that has one of them by itself is dropped, as C4 does it ("c4.bad_words")."""
     quality: bool = False
     """Whether the classifier judges this source: raw crawl, not what was curated."""
     boilerplate: bool = False

@@ -8,11 +8,12 @@ OUT/shards/
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.corpus.documents import Document, Progress, is_held_out
-from tenfold.corpus.engine.frames import Engine, each_part, read_parts
+from tenfold.corpus.engine.frames import Engine, read_parts
 from tenfold.corpus.engine.stop import clean_stop
 from tenfold.corpus.engine.store import Stage, batches
 from tenfold.corpus.files import fingerprint, write_atomically
@@ -90,18 +91,21 @@ def _make(
     done = {path.stem for path in (partial / "notes").glob("*.json")}
     todo = [part for part in documents.with_documents() if part.name not in done]
 
-    def write(table: "pa.Table") -> None:
-        _write_part(partial, table.sort_by("id"), tokenizer, recipe.tokens.held_out)
+    parts = {part.number: part for part in todo}
 
+    def write(number: int) -> int:
+        return _write_part(partial, documents.table(parts[number], COLUMNS), tokenizer, recipe.tokens.held_out)
+
+    one = replace(engine, workers=1) if engine.name == "native" else engine  # the tokenizer takes all cores by itself
     for batch in batches(todo, recipe.work.batch_bytes):
-        each_part(read_parts(documents, batch).select(*COLUMNS), write)
+        one.each(write, [part.number for part in batch])
         if progress:
             progress("tokenising", sum(part.documents for part in batch), None)
     _finish(partial, place, tokenizer, made_from)
 
 
-def _write_part(directory: Path, table: "pa.Table", tokenizer: Tokenizer, held_out: float) -> None:
-    """The shards of one part: one for each source and split that has documents in it."""
+def _write_part(directory: Path, table: "pa.Table", tokenizer: Tokenizer, held_out: float) -> int:
+    """The shards of one part: one for each source and split that has documents in it. Returns its documents."""
     part = table["part"][0].as_py()
     names = ShardNames.of(part)
     writers: dict[tuple[str, str], ShardWriter] = {}
@@ -115,6 +119,7 @@ def _write_part(directory: Path, table: "pa.Table", tokenizer: Tokenizer, held_o
         writers[key].add(document, ids)
     entries = [{"source": source, "split": split, "entry": writer.close()} for (source, split), writer in sorted(writers.items())]
     write_atomically(directory / "notes" / f"{part:05}.json", json.dumps(entries))
+    return table.num_rows
 
 
 def _encoded(rows, tokenizer: Tokenizer):

@@ -14,7 +14,9 @@ import itertools
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from tenfold.tokens.tokenizer import Tokenizer
 VERSION = 1
 DTYPES: dict[str, np.dtype] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 SHARD_TOKENS = 2**26
-CHUNK_DOCUMENTS = 256  # encoded together, on all cores
+CHUNK_DOCUMENTS = 1024  # encoded together, on all cores
 CHUNK_CHARACTERS = 4_000_000
 
 
@@ -200,16 +202,29 @@ def dtype_for(tokenizer: Tokenizer) -> str:
 
 
 def encoded(documents: Iterable[Document], tokenizer: Tokenizer, dtype: np.dtype) -> Iterator[tuple[Document, np.ndarray]]:
-    """Each document with its ids, the end of text last."""
-    for chunk in _chunks(iter(documents)):
-        for document, ids in zip(chunk, tokenizer.encode_batch([document.text for document in chunk]), strict=True):
-            if tokenizer.end_of_text in ids:
-                raise UserError(
-                    f"The tokenizer makes its end of text, id {tokenizer.end_of_text}, from the words of {document.source}.\n"
-                    "  Documents could not be told apart: use a tokenizer whose end of text no text can spell."
-                )
-            ids.append(tokenizer.end_of_text)
-            yield document, np.array(ids, dtype)
+    """Each document with its ids, the end of text last. While some are taken, the next are encoded."""
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: deque[tuple[list[Document], Future]] = deque()
+        for chunk in _chunks(iter(documents)):
+            waiting.append((chunk, ahead.submit(_ids, chunk, tokenizer, dtype)))
+            if len(waiting) > 1:
+                taken, ids = waiting.popleft()
+                yield from zip(taken, ids.result(), strict=True)
+        for taken, ids in waiting:
+            yield from zip(taken, ids.result(), strict=True)
+
+
+def _ids(chunk: list[Document], tokenizer: Tokenizer, dtype: np.dtype) -> list[np.ndarray]:
+    found = []
+    for document, ids in zip(chunk, tokenizer.encode_batch([document.text for document in chunk]), strict=True):
+        ids.append(tokenizer.end_of_text)
+        found.append(np.array(ids, dtype))
+        if (found[-1][:-1] == tokenizer.end_of_text).any():
+            raise UserError(
+                f"The tokenizer makes its end of text, id {tokenizer.end_of_text}, from the words of {document.source}.\n"
+                "  Documents could not be told apart: use a tokenizer whose end of text no text can spell."
+            )
+    return found
 
 
 def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.corpus.engine.filters import rule_judges
+from tenfold.corpus.recipe import CorpusRecipe, SourceConfig
 from tenfold.corpus.rules import c4, gopher
 from tenfold.corpus.rules.judge import RULES, chosen, judge, judge_all
 from tenfold.corpus.rules.rule import Parts
@@ -78,6 +80,19 @@ def test_bad_words_stand_alone():
     rule = c4.BadWords(("darn",))
     assert rule.breaks(Parts("Darn! it")) and rule.breaks(Parts("a darn")) and not rule.breaks(Parts("darning socks"))
     assert not RULES["c4.bad_words"].breaks(Parts("darn"))
+
+
+def test_bad_words_of_a_file(tmp_path):
+    """A source's own list drops its documents; a list without words, or none, is refused by name."""
+    path = tmp_path / "words.txt"
+    path.write_text("Darn\n\n two words \n")
+    source = SourceConfig("web", "files", "x", bad_words=str(path))
+    judge = rule_judges(CorpusRecipe("x", sources=(source,)))["web"]
+    assert judge(["0"] * 3, ["darn it", "darnation", "just two words"]).reason == ["c4.bad_words", "", "c4.bad_words"]
+    path.write_text("\n")
+    for wrong in (path, tmp_path / "none"):
+        with pytest.raises(UserError, match=wrong.name):
+            c4.read_words(str(wrong))
 
 
 BREAKERS = {

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tenfold.corpus.sources.killable import Failed, Worker
+from tenfold.corpus.sources.killable import Failed, Worker, lent_worker
 from tenfold.errors import UserError
 
 
@@ -46,6 +46,22 @@ def test_the_process_ends_with_its_owner():
     time.sleep(0.01)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_a_lent_worker_is_used_again_unless_it_owes_an_answer():
+    """The next file's pages go to the process of the last one's; one that was left in the middle is ended."""
+
+    def process() -> int:
+        with lent_worker("os:getpid", 4.0) as worker:
+            worker.send([()])
+            return worker.receive()[0]
+
+    first = process()
+    assert process() == first
+    with pytest.raises(KeyError), lent_worker("os:getpid", 4.0) as worker:
+        worker.send([()])
+        raise KeyError
+    assert process() != first
 
 
 def test_a_worker_that_cannot_start_is_not_the_pages_fault():

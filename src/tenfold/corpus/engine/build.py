@@ -9,7 +9,7 @@ from pathlib import Path
 from tenfold.corpus.documents import Progress
 from tenfold.corpus.engine.frames import Engine
 from tenfold.corpus.engine.links import LINKS, link_sources
-from tenfold.corpus.engine.read import Task, file_size, read_sources, reading_tasks
+from tenfold.corpus.engine.read import Task, read_sources, reading_tasks, text_in
 from tenfold.corpus.engine.stages import STEPS, check
 from tenfold.corpus.engine.stop import clean_stop
 from tenfold.corpus.engine.store import Partial, Stage
@@ -69,7 +69,7 @@ def _read(recipe: CorpusRecipe, sources: Sequence[SourceConfig], place: Path, en
     made_from = fingerprint(FORMAT, "read", recipe.work.part_bytes, [_described_task(task) for task in tasks])
 
     def run(partial: Partial) -> dict:
-        read_sources(engine.worth(sum(file_size(file) for task in tasks for file, _ in task.files)), tasks, recipe.work.part_bytes, partial)
+        read_sources(engine.worth(sum(text_in(file) for task in tasks for file, _ in task.files)), tasks, recipe.work.part_bytes, partial)
         return {}
 
     return _made(place, made_from, run, progress)

@@ -1,70 +1,49 @@
-"""Connected components of the pairs of duplicates, as joins and groupings: `corpus.components` tells how, and does the same on arrays.
+"""Connected components of the pairs of duplicates over files: `corpus.components` tells how, and does the same on arrays.
 
-No step gathers a component in one place, and each looks at one key at a time: the engine spreads it over its workers.
+Every step looks at the edges of one range of ids, so no worker holds more than that, and the workers share the ranges.
 """
 
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Callable
+from pathlib import Path
 
-if TYPE_CHECKING:
-    import daft
+import numpy as np
 
+from tenfold.corpus.components import both_ways, large_star, small_star
+from tenfold.corpus.engine.frames import Engine
+from tenfold.corpus.engine.ids import part_of
+from tenfold.corpus.engine.spill import Spill
 
-def clusters(edges: "daft.DataFrame") -> "daft.DataFrame":
-    """(name, label) of every end of the edges (a, b): the least name of its component."""
-    import daft
-
-    col = daft.col
-    edges = edges.select("a", "b").distinct().collect()
-    labels = _both(edges).select(col("a").alias("name")).distinct().with_column("label", col("name")).collect()
-    while edges.count_rows():
-        parents = _jump(_hook(edges))
-        labels = _follow(labels, "label", parents).collect()
-        edges = _contract(edges, parents).collect()
-    return labels
+Star = Callable[[np.ndarray], tuple[np.ndarray, int]]
 
 
-def _both(edges: "daft.DataFrame") -> "daft.DataFrame":
-    import daft
+def clusters(engine: Engine, edges: Spill, directory: Path, parts: list[int], ranges: int) -> Spill:
+    """(a, b) of every document that is not the least of its component: itself and that least one, by the part of a.
 
-    return edges.concat(edges.select(daft.col("b").alias("a"), daft.col("a").alias("b")))
-
-
-def _hook(edges: "daft.DataFrame") -> "daft.DataFrame":
-    """(vertex, parent): the least of each vertex and its neighbours."""
-    import daft
-    from daft.functions import when
-
-    a, b = daft.col("a"), daft.col("b")
-    least = _both(edges).groupby("a").agg(b.min())
-    return least.select(a.alias("vertex"), when(a < b, a).otherwise(b).alias("parent")).collect()
-
-
-def _jump(parents: "daft.DataFrame") -> "daft.DataFrame":
-    """The same vertices, each with the last of its chain of parents."""
-    import daft
-
-    while True:
-        again = _follow(parents.with_column("before", daft.col("parent")), "parent", parents).collect()
-        if not again.where(daft.col("before") != daft.col("parent")).count_rows():
-            return parents
-        parents = again.exclude("before")
+    `edges` has every edge (a, b) from either end, by the part of a. What is between is removed.
+    """
+    before = edges
+    for turn in itertools.count():
+        large, small = Spill(directory, f"large-star-{turn:03}"), Spill(directory, f"small-star-{turn:03}")
+        moved = _round(engine, before, large, parts, ranges, large_star, False)
+        moved += _round(engine, large, small, parts, ranges, small_star, True)
+        if before is not edges:
+            before.remove()
+        if not moved:
+            small.remove()
+            return large
+        large.remove()
+        before = small
+    raise AssertionError("the rounds end only where nothing moves")
 
 
-def _follow(frame: "daft.DataFrame", column: str, parents: "daft.DataFrame") -> "daft.DataFrame":
-    """The frame with each name of a column replaced by its parent; one that has none keeps its own."""
-    import daft
-    from daft.functions import coalesce
+def _round(engine: Engine, before: Spill, after: Spill, parts: list[int], ranges: int, star: Star, from_both_ends: bool) -> int:
+    """One step on every part. Returns how many edges moved."""
 
-    steps = parents.select(daft.col("vertex").alias("_from"), daft.col("parent").alias("_to"))
-    joined = frame.join(steps, left_on=column, right_on="_from", how="left")
-    return joined.with_column(column, coalesce(daft.col("_to"), daft.col(column))).select(*frame.column_names)
+    def work(part: int) -> int:
+        found, moved = star(before.pairs(part))
+        found = both_ways(found) if from_both_ends else found
+        return after.write(part, [(part_of(found[:, 0], ranges), {"a": found[:, 0], "b": found[:, 1]})], moved)
 
-
-def _contract(edges: "daft.DataFrame", parents: "daft.DataFrame") -> "daft.DataFrame":
-    """The edges between parents, each once, without those from a vertex to itself."""
-    import daft
-    from daft.functions import when
-
-    a, b = daft.col("a"), daft.col("b")
-    moved = _follow(_follow(edges, "a", parents), "b", parents).where(a != b)
-    return moved.select(when(a < b, a).otherwise(b).alias("a"), when(a < b, b).otherwise(a).alias("b")).distinct()
+    missing = after.missing(parts)
+    return engine.each(work, missing) + sum(after.counted(part) for part in parts if part not in missing)

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenfold.corpus import quality
-from tenfold.corpus.engine.frames import Engine, read_parts, struct, unpacked, write_parts
-from tenfold.corpus.engine.store import Partial, Stage, batches
+from tenfold.corpus.engine.frames import Engine
+from tenfold.corpus.engine.store import DOCUMENT, Partial, Stage, table_of, write_part
 from tenfold.corpus.language import identify
-from tenfold.corpus.recipe import CorpusRecipe
+from tenfold.corpus.recipe import CorpusRecipe, SourceConfig
 from tenfold.corpus.rules import c4
 from tenfold.corpus.rules.judge import chosen
 from tenfold.corpus.rules.judge import judge as broken_rules
 
-C4_LINES = "c4.lines"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+C4_LINES, BAD_WORDS = "c4.lines", "c4.bad_words"
 
 
 class Verdicts(NamedTuple):
@@ -35,21 +38,28 @@ def filter_stage(judges: Callable[[CorpusRecipe], dict[str, Judge]]) -> Callable
     """The stage in which each source with a judge is judged by it."""
 
     def run(engine: Engine, recipe: CorpusRecipe, before: Stage, stage: Partial) -> dict:
-        import daft
+        by_source, done, directory = judges(recipe), stage.done(), stage.directory
+        parts = {part.number: part for part in before.with_documents() if part.name not in done}
 
-        by_source = judges(recipe)
+        def work(number: int) -> int:
+            import pyarrow as pa
 
-        def work(ids: list[str], sources: list[str], texts: list[str]) -> dict:
-            return judge_all(by_source, ids, sources, texts)._asdict()
+            table = pa.concat_tables(_judged(by_source, batch) for batch in before.batches(parts[number]))
+            write_part(directory, parts[number].name, table)
+            return table.num_rows
 
-        type = struct(**{name: daft.DataType.string() for name in Verdicts._fields})
-        done = stage.done()
-        for batch in batches([part for part in before.with_documents() if part.name not in done], recipe.work.batch_bytes):
-            frame = read_parts(before, batch).with_column("_verdict", engine.apply(work, ["id", "source", "text"], type))
-            write_parts(unpacked(frame, "_verdict", Verdicts._fields), stage.directory)
+        engine.each(work, list(parts))
         return {"ranges": before.index["ranges"]}
 
     return run
+
+
+def _judged(judges: dict[str, Judge], batch: "pa.RecordBatch") -> "pa.Table":
+    """The documents with their verdicts in columns."""
+    ids, sources, texts = (batch[name].to_pylist() for name in ("id", "source", "text"))
+    verdicts = table_of(judge_all(judges, ids, sources, texts)._asdict())
+    kept = {name: batch[name] for name in DOCUMENT if name not in Verdicts._fields}
+    return table_of({**kept, **{name: verdicts[name] for name in Verdicts._fields}})
 
 
 def judge_all(judges: dict[str, Judge], ids: list[str], sources: list[str], texts: list[str]) -> Verdicts:
@@ -81,9 +91,11 @@ def language_judges(recipe: CorpusRecipe) -> dict[str, Judge]:
 def rule_judges(recipe: CorpusRecipe) -> dict[str, Judge]:
     """The first rule that a document breaks, of those its source names; "c4.lines" cuts lines before the rules look."""
 
-    def judge_of(names: tuple[str, ...]) -> Judge:
-        rules = chosen(name for name in names if name != C4_LINES)
-        cuts_lines = any(name in (C4_LINES, "c4") for name in names)
+    def judge_of(source: SourceConfig) -> Judge:
+        rules = chosen(name for name in source.rules if name != C4_LINES)
+        if source.bad_words:
+            rules[BAD_WORDS] = c4.BadWords(c4.read_words(source.bad_words))
+        cuts_lines = any(name in (C4_LINES, "c4") for name in source.rules)
 
         def judge(ids: list[str], texts: list[str]) -> Verdicts:
             cleaned = [c4.clean(text) for text in texts] if cuts_lines else texts
@@ -94,7 +106,7 @@ def rule_judges(recipe: CorpusRecipe) -> dict[str, Judge]:
 
         return judge
 
-    return {source.name: judge_of(source.rules) for source in recipe.sources if source.rules}
+    return {source.name: judge_of(source) for source in recipe.sources if source.rules or source.bad_words}
 
 
 def quality_judges(recipe: CorpusRecipe) -> dict[str, Judge]:

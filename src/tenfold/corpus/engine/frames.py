@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 EngineName = Literal["native", "ray"]
 ROWS = 256  # of a batch that a function is given
-VERDICT = ("reason", "other")
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,31 @@ class Engine:
         """
         import daft
 
-        @daft.cls(use_process=self.workers > 1, max_concurrency=self.workers)
+        def run(*series):
+            return _as_arrow(function(*[each.to_arrow().to_pylist() for each in series]), type)
+
+        arguments = [daft.col(name) for name in columns]
+        if self.workers == 1:  # a class with a limit on how many run at once gets a process whatever it says
+            return daft.func.batch(return_dtype=type, batch_size=rows, use_process=False)(run)(*arguments)
+
+        @daft.cls(use_process=True, max_concurrency=self.workers)
         class Batch:
             @daft.method.batch(return_dtype=type, batch_size=rows)
             def run(self, *series):
-                return _as_arrow(function(*[each.to_arrow().to_pylist() for each in series]), type)
+                return run(*series)
 
-        return Batch().run(*[daft.col(name) for name in columns])
+        return Batch().run(*arguments)
+
+    def each(self, function: Callable[[int], int], items: Sequence[int]) -> int:
+        """Calls function(item) for each, one at a time in each worker, and adds up what it returns. Items are done in no fixed order."""
+        import daft
+
+        if not items:
+            return 0
+        number = daft.DataType.int64()
+        several = replace(self, workers=min(self.workers, len(items)))
+        work = several.apply(lambda numbers: [function(item) for item in numbers], ["item"], number, rows=1)
+        return sum(daft.from_pydict({"item": list(items)}).select(work.alias("done")).to_pydict()["done"])
 
 
 def _as_arrow(values, type):
@@ -98,18 +115,6 @@ def unpacked(frame: "daft.DataFrame", column: str, fields: Sequence[str]) -> "da
     import daft
 
     return frame.with_columns({name: daft.col(column).get(name) for name in fields}).exclude(column)
-
-
-def with_losers(frame: "daft.DataFrame", losers: "daft.DataFrame | None", reason: str) -> "daft.DataFrame":
-    """The frame with columns "reason" and "other": those of its ids that `losers` (id, other) names are dropped."""
-    import daft
-    from daft.functions import when
-
-    if losers is None:
-        return frame.with_columns({name: daft.lit("") for name in VERDICT})
-    frame = frame.join(losers, on="id", how="left")
-    lost = when(daft.col("other").is_null(), daft.lit("")).otherwise(daft.lit(reason))
-    return frame.with_column("reason", lost).with_column("other", daft.col("other").fill_null(""))
 
 
 def read_parts(stage: Stage, parts: list[Part]) -> "daft.DataFrame":

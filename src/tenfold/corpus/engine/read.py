@@ -14,9 +14,13 @@ from tenfold.corpus.record import Record, Refused
 from tenfold.corpus.sources.registry import names_under, read, read_files
 from tenfold.errors import UserError
 
+TASKS_IN_PART = 16  # small ones are done in many workers and at about the same time
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+EXPANSION = 5
+
 
 class Task(NamedTuple):
-    """Files of one source that one worker reads in one go: a large one, or as many small ones as make a part."""
+    """Files of one source that one worker reads in one go: a large one, or as many small ones as make some of a part."""
 
     source: SourceConfig
     files: list[tuple[str, str]]
@@ -32,10 +36,10 @@ def reading_tasks(sources: Iterable[SourceConfig], part_bytes: int) -> list[Task
         room = 0
         files = _files(source)
         for file, name in zip(files, names_under(_root(source), files), strict=True):
-            size = file_size(file)
+            size = text_in(file)
             if size > room:
                 tasks.append(Task(source, [], components))
-                room = part_bytes
+                room = part_bytes // TASKS_IN_PART
             tasks[-1].files.append((file, name))
             room -= size
     return tasks
@@ -69,31 +73,30 @@ def file_size(file: str) -> int:
     return path.stat().st_size if path.exists() else 1 << 62
 
 
+def text_in(file: str) -> int:
+    """Bytes that a file may hold, about: it is not opened."""
+    return file_size(file) * (EXPANSION if file.endswith(COMPRESSED) else 1)
+
+
 def read_sources(engine: Engine, tasks: list[Task], part_bytes: int, stage: Partial) -> None:
     """Reads what is not there yet, a task at a time in each worker."""
-    import daft
-
     done = {int(path.stem) for path in (stage.directory / "tasks").glob("*.done")}
-    todo = [number for number in range(len(tasks)) if number not in done]
-    if not todo:
-        return
+    directory = stage.directory
 
-    def work(numbers: list[int]) -> list[int]:
-        for number in numbers:
-            _read_task(tasks[number], number, part_bytes, stage.directory)
-        return numbers
+    def work(number: int) -> int:
+        return _read_task(tasks[number], number, part_bytes, directory)
 
-    frame = daft.from_pydict({"task": todo})
-    frame.select(engine.apply(work, ["task"], daft.DataType.int64(), rows=1).alias("task")).collect()
+    engine.each(work, [number for number in range(len(tasks)) if number not in done])
 
 
-def _read_task(task: Task, number: int, part_bytes: int, directory: Path) -> None:
+def _read_task(task: Task, number: int, part_bytes: int, directory: Path) -> int:
     refused: list[dict] = []
     for part, records in enumerate(_chunks(_read(task, refused), part_bytes), 1):
         write_kept_and_dropped(directory, f"{number:05}-{part:03}", _table(records), [])
     if refused:
         write_kept_and_dropped(directory, f"{number:05}-000", _table([]), refused)
     write_atomically(directory / "tasks" / f"{number:05}.done", "")
+    return 1
 
 
 def _read(task: Task, refused: list[dict]) -> Iterator[Record]:

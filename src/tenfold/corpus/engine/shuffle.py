@@ -5,7 +5,6 @@ scratch-NAME/
     00003.done            batch 3 is all there
 """
 
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,18 +33,10 @@ class Shuffle:
     def put(self, batch: int, frame: "daft.DataFrame") -> None:
         """Writes a batch's rows by the frame's column "bucket"; the same batch again replaces what it gave before."""
 
-        def write(table) -> None:
-            self.write(table[BUCKET][0].as_py(), batch, table)
+        def write(table: "pa.Table") -> None:
+            write_parquet(self.directory / f"{table[BUCKET][0].as_py():05}" / f"{batch:05}.parquet", table)
 
         each_part(frame, write, by=BUCKET)
-        self.mark(batch)
-
-    def write(self, bucket: int, batch: int, table: "pa.Table") -> None:
-        """One bucket's rows of a batch, from a worker."""
-        write_parquet(self.directory / f"{bucket:05}" / f"{batch:05}.parquet", table)
-
-    def mark(self, batch: int) -> None:
-        """The batch is all there."""
         write_atomically(self._mark(batch), "")
 
     def read(self, buckets: Iterable[int] | None = None) -> "daft.DataFrame | None":
@@ -69,10 +60,6 @@ class Shuffle:
             size += here
         if batch:
             yield batch
-
-    def remove(self) -> None:
-        """Its work is done."""
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _mark(self, batch: int) -> Path:
         return self.directory / f"{batch:05}.done"

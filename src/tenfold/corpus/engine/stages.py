@@ -16,6 +16,7 @@ from tenfold.corpus.engine.normalise import normalise_stage
 from tenfold.corpus.engine.store import Partial, Stage
 from tenfold.corpus.language import languages
 from tenfold.corpus.recipe import CorpusRecipe, plain
+from tenfold.corpus.rules.c4 import read_words
 from tenfold.corpus.rules.judge import chosen
 from tenfold.corpus.sources.registry import kind_of, read_files
 from tenfold.errors import UserError
@@ -55,6 +56,8 @@ def check(recipe: CorpusRecipe, with_quality: bool = True) -> None:
         if kind_of(source.kind).gives == "links":
             raise UserError(f"The source {source.name!r} is of kind {source.kind!r}, which gives links and no texts.\n  Name it in links.")
         chosen(name for name in source.rules if name != C4_LINES)
+        if source.bad_words:
+            read_words(source.bad_words)
         if source.languages:
             languages(source.languages)
     judged = [source.name for source in recipe.sources if source.quality]
@@ -85,8 +88,8 @@ STEPS = (
     Step(
         "3-rules",
         filter_stage(rule_judges),
-        lambda recipe: [[each.name, each.rules] for each in recipe.sources],
-        lambda recipe: "" if any(each.rules for each in recipe.sources) else "no source names rules",
+        lambda recipe: [[each.name, each.rules, _stats([each.bad_words] if each.bad_words else [])] for each in recipe.sources],
+        lambda recipe: "" if any(each.rules or each.bad_words for each in recipe.sources) else "no source names rules",
     ),
     Step(
         "4-quality",

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +122,20 @@ class Stage:
 
     def kept(self, part: Part) -> Path:
         return self.directory / "kept" / f"{part.name}.parquet"
+
+    def table(self, part: Part, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The documents of a part, sorted by id. Raises UserError where the file is not what its checksum says."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self.batches(part, columns))
+
+    def batches(self, part: Part, columns: Sequence[str] | None = None) -> Iterator["pa.RecordBatch"]:
+        """The same, a few at a time."""
+        import pyarrow.parquet as pq
+
+        self.verify([part])
+        with pq.ParquetFile(self.kept(part)) as file:
+            yield from file.iter_batches(ROW_GROUP, columns=list(columns) if columns else None)
 
     def with_documents(self) -> list[Part]:
         """The parts that hold any."""

@@ -7,8 +7,10 @@ way round). Three-sentence spans that repeat over the whole collection are a mat
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tenfold.corpus.rules.rule import Between, Parts, Rule
+from tenfold.errors import UserError
 
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 END_MARKS = (".", "?", "!", '"', "'")
@@ -70,6 +72,17 @@ class BadWords(Rule):
         """Whether one is, between characters that are no letters."""
         found = (word for word in self.words if word.lower() in parts.lower)
         return any(re.search(rf"(?<![^\W\d_]){re.escape(word.lower())}(?![^\W\d_])", parts.lower) for word in found)
+
+
+def read_words(path: str) -> tuple[str, ...]:
+    """The lines of a file of bad words, in lower case. Raises UserError where it cannot be read or has none."""
+    try:
+        words = tuple(line.strip().lower() for line in Path(path).expanduser().read_text("utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"bad_words names {path!r}, which cannot be read: {error}.\n  Give a text file in UTF-8, a word a line.") from error
+    if not words:
+        raise UserError(f"bad_words names {path!r}, which has no words.\n  Give a word a line, or leave bad_words empty.")
+    return words
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ A word is what white space separates; the paper does not say. Words without a le
 datatrove has it, which cuts words by a tokenizer of English.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ from tenfold.errors import UserError
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 BULLETS = ("•", "-")
 ELLIPSES = ("...", "…")
-LINES, PARAGRAPHS = re.compile("\n+"), re.compile("\n{2,}")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Words(Between):
 
     def measure(self, parts: Parts) -> float:
         """Words with a letter or digit."""
-        return len(parts.real_words)
+        return len(parts.words) - len(parts.unreal_words)
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class WordLength(Between):
 
     def measure(self, parts: Parts) -> float:
         """Characters of a word that has a letter or digit."""
-        return sum(map(len, parts.real_words)) / max(1, len(parts.real_words))
+        letters = sum(map(len, parts.words)) - sum(map(len, parts.unreal_words))
+        return letters / max(1, len(parts.words) - len(parts.unreal_words))
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,8 @@ class Letters(Between):
         """The share of words that do; 1 of no words."""
         if not parts.words:
             return 1.0
-        return sum(word.isalpha() or any(map(str.isalpha, word)) for word in parts.words) / len(parts.words)
+        without = sum(not any(map(str.isalpha, word)) for word in parts.odd_words)
+        return (len(parts.words) - without) / len(parts.words)
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,8 @@ class Duplicates(AtMost):
 
     def measure(self, parts: Parts) -> float:
         """The share that had been there before. Lines are cut at runs of line ends, paragraphs at runs of two or more."""
-        pieces = LINES.split(parts.text) if self.of == "lines" else PARAGRAPHS.split(parts.text.strip())
-        seen: set[str] = set()
-        again = [piece for piece in pieces if piece in seen or seen.add(piece)]  # type: ignore[func-returns-value]
-        if self.by_characters:
-            return sum(map(len, again)) / max(1, len(parts.text))
-        return len(again) / len(pieces)
+        pieces = parts.line_pieces if self.of == "lines" else parts.paragraph_pieces
+        return pieces.letters_again / max(1, len(parts.text)) if self.by_characters else pieces.again / pieces.pieces
 
 
 @dataclass(frozen=True)
@@ -143,14 +139,14 @@ class TopGram(AtMost):
 
     def measure(self, parts: Parts) -> float:
         """Its characters, spaces between words counted, times how often it is there, to those of the text."""
-        grams = parts.grams(self.n)
-        if not len(grams):
+        if len(parts.words) < self.n:
             return 0.0
-        _, first, counts = np.unique(grams, return_index=True, return_counts=True)
-        common = np.flatnonzero(counts == counts.max())
-        begin = int(first[common].min())
+        repeats = parts.repeats(self.n)
+        counts = np.diff(np.append(repeats.heads, len(repeats.places)))
+        most = int(counts.max(initial=1))
+        begin = int(repeats.firsts[counts == most].min()) if most > 1 else 0
         length = int(parts.word_lengths[begin : begin + self.n].sum()) + self.n - 1
-        return length * int(counts.max()) / len(parts.text)
+        return length * most / len(parts.text)
 
 
 @dataclass(frozen=True)
@@ -162,15 +158,14 @@ class DuplicateGrams(AtMost):
 
     def measure(self, parts: Parts) -> float:
         """Characters of words in a run that was there before, each once however many such runs hold it, to those of the text."""
-        grams = parts.grams(self.n)
-        if not len(grams):
+        if len(parts.words) < self.n:
             return 0.0
-        order = np.argsort(grams, kind="stable")
-        again = np.zeros(len(parts.words) + 1, np.int64)
-        repeated = order[1:][grams[order[1:]] == grams[order[:-1]]]
-        again[repeated] += 1
-        again[repeated + self.n] -= 1
-        return int(parts.word_lengths[np.cumsum(again[:-1]) > 0].sum()) / len(parts.text)
+        repeats = parts.repeats(self.n)
+        edges = np.zeros(len(parts.words) + 1, np.int64)
+        edges[repeats.places] += 1
+        edges[repeats.firsts] -= 1
+        edges[self.n :] -= edges[: -self.n].copy()
+        return int(parts.word_lengths[np.cumsum(edges[:-1]) > 0].sum()) / len(parts.text)
 
 
 QUALITY: dict[str, Rule] = {

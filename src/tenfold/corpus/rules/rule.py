@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import filterfalse
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,9 +28,14 @@ class Parts:
         return self.text.split()
 
     @cached_property
-    def real_words(self) -> list[str]:
-        """The words with a letter or digit in them."""
-        return [word for word in self.words if word.isalnum() or any(map(str.isalnum, word))]
+    def odd_words(self) -> list[str]:
+        """The words with anything but letters in them."""
+        return list(filterfalse(str.isalpha, self.words))
+
+    @cached_property
+    def unreal_words(self) -> list[str]:
+        """The words without a letter or digit."""
+        return [word for word in self.odd_words if not (word.isalnum() or any(map(str.isalnum, word)))]
 
     @cached_property
     def lines(self) -> list[str]:
@@ -45,14 +52,75 @@ class Parts:
         """int64[W], in characters"""
         return np.fromiter(map(len, self.words), np.int64, len(self.words))
 
-    def grams(self, n: int) -> np.ndarray:
-        """uint64[W - n + 1]: equal runs of `n` words have equal numbers, in this process only."""
+    @cached_property
+    def line_pieces(self) -> "Pieces":
+        """What runs of line ends separate; at an end of the text they separate an empty piece."""
+        pieces = [line for line in self.text.split("\n") if line]
+        empty = max(self.text.startswith("\n") + self.text.endswith("\n"), not pieces)
+        return Pieces.of(pieces + [""] * empty)
+
+    @cached_property
+    def paragraph_pieces(self) -> "Pieces":
+        """What runs of two or more line ends separate, after those around the text."""
+        pieces = [piece.lstrip("\n") for piece in self.text.strip().split("\n\n")]
+        return Pieces.of([piece for piece in pieces if piece] or [""])
+
+    def repeats(self, n: int) -> "Repeats":
+        """The runs of `n` words, 2 or more, that are there more than once."""
+        if n not in self._repeats:
+            self._repeats[n] = self._longer(self.repeats(n - 1), n) if n > 2 else self._longer(None, 2)
+        return self._repeats[n]
+
+    @cached_property
+    def _repeats(self) -> dict[int, "Repeats"]:
+        return {}
+
+    def _longer(self, shorter: "Repeats | None", n: int) -> "Repeats":
+        """A run that is there again begins with a shorter one that is: only those have to be sorted."""
         words = self.word_numbers.view(np.uint64)
-        run = np.zeros(max(0, len(words) - n + 1), np.uint64)
-        for place in range(n):
-            run *= np.uint64(0x9E3779B97F4A7C15)
-            run += words[place : place + len(run)]
-        return run
+        places, numbers = shorter or (np.arange(len(words)), words)
+        inside = places <= len(words) - n
+        places, numbers = places[inside], numbers[inside]
+        numbers = numbers * np.uint64(0x9E3779B97F4A7C15) + words[places + n - 1]
+        order = np.argsort(numbers)
+        places, numbers = places[order], numbers[order]
+        kept = np.zeros(len(numbers), bool)
+        kept[1:] = numbers[1:] == numbers[:-1]
+        kept[:-1] |= kept[1:]
+        return Repeats(places[kept], numbers[kept])
+
+
+class Pieces(NamedTuple):
+    """How a text is cut, and how much of it had been there before."""
+
+    pieces: int
+    again: int
+    letters_again: int
+
+    @classmethod
+    def of(cls, pieces: list[str]) -> "Pieces":
+        """The counts of a text's pieces."""
+        different = set(pieces)
+        return cls(len(pieces), len(pieces) - len(different), sum(map(len, pieces)) - sum(map(len, different)))
+
+
+class Repeats(NamedTuple):
+    """Runs of n words that a text has more than once, sorted by their numbers."""
+
+    places: np.ndarray
+    """int64[R], the first word of each."""
+    numbers: np.ndarray
+    """uint64[R]: equal runs have equal numbers, in this process only."""
+
+    @property
+    def heads(self) -> np.ndarray:
+        """int64[D]: where each different run's begin."""
+        return np.flatnonzero(np.append(True, self.numbers[1:] != self.numbers[:-1])) if len(self.numbers) else np.zeros(0, np.int64)
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """int64[D]: the first place of each different run."""
+        return np.minimum.reduceat(self.places, self.heads) if len(self.places) else self.places
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encodi
 
 from tenfold.corpus.sources.killable import Failed
 
-STRANGE = "\ufffd\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10"
+STRANGE = b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10"
+REPLACED = "\ufffd".encode()
 MOST_STRANGE = 0.05  # of a page's characters: above it what was decoded is no text
 
 
@@ -19,7 +20,9 @@ def extract(html: bytes, charset: str) -> str | Failed:
 
 def is_text(page: str) -> bool:
     """Whether what was decoded has no more of what no text has than a broken page may."""
-    return sum(map(page.count, STRANGE)) <= MOST_STRANGE * len(page)
+    data = page.encode("utf-8", "surrogatepass")
+    strange = len(data) - len(data.translate(None, STRANGE)) + data.count(REPLACED)
+    return strange <= MOST_STRANGE * len(page)
 
 
 def decoded(data: bytes, charset: str = "") -> str:

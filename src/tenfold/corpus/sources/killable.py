@@ -5,12 +5,15 @@ kernel (a timer of CPU time, so that a busy machine refuses no item that an idle
 the batch is done again.
 """
 
+import atexit
+import contextlib
 import os
 import pickle
 import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, Any, NamedTuple
 
@@ -24,6 +27,29 @@ class Failed(NamedTuple):
     """An item without a result."""
 
     reason: str
+
+
+_idle: dict[tuple[str, float], list["Worker"]] = {}
+
+
+@contextlib.contextmanager
+def lent_worker(function: str, seconds: float) -> Iterator["Worker"]:
+    """A worker that outlives its use, for the next file's pages: a process takes longer to start than many files take to extract."""
+    idle = _idle.setdefault((function, seconds), [])
+    worker = idle.pop() if idle else Worker(function, seconds)
+    try:
+        yield worker
+    except BaseException:
+        worker.stop()  # it may owe an answer
+        raise
+    idle.append(worker)
+
+
+@atexit.register
+def _stop_idle() -> None:
+    for workers in _idle.values():
+        for worker in workers:
+            worker.stop()
 
 
 class Worker:
@@ -40,7 +66,7 @@ class Worker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stop()
+        self.stop()
 
     def send(self, items: list[tuple]) -> None:
         """Gives it a batch; `receive` must come before the next."""
@@ -81,7 +107,7 @@ class Worker:
         finished = 0
         while done := os.read(self.progress, 1 << 16):
             finished += len(done)
-        self._stop()
+        self.stop()
         return finished, "too slow to extract" if code == -signal.SIGPROF else "crashed the extractor"
 
     def _start(self) -> None:
@@ -96,10 +122,11 @@ class Worker:
         assert self.process.stdout
         hello = _read(self.process.stdout)
         if hello != "ready":
-            self._stop()
+            self.stop()
             raise UserError(f"The process that extracts text could not start: {hello}.\n  Try `pip install 'tenfold[web]'`.")
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Ends the process; another is started when there is more to do."""
         if self.process is None:
             return
         self.process.kill()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tenfold.corpus.documents import document_id
 from tenfold.corpus.record import Limits, Record, Refused
-from tenfold.corpus.sources.killable import Failed, Worker
+from tenfold.corpus.sources.killable import Failed, Worker, lent_worker
 
 EXTRACTORS = {"resiliparse": "tenfold.corpus.sources.html:extract", "justext": "tenfold.corpus.sources.html_justext:extract"}
 BATCH_BYTES = 1 << 20
@@ -29,7 +29,7 @@ Found = Page | Record | Refused
 
 def extracted(found: Iterator[Found], limits: Limits) -> Iterator[Record | Refused]:
     """What was found, in its order, its pages replaced by their text. One batch is extracted while the next is read."""
-    with Worker(EXTRACTORS[limits.extractor], limits.seconds) as worker:
+    with lent_worker(EXTRACTORS[limits.extractor], limits.seconds) as worker:
         waiting: list[Found] = []
         for batch in _batches(found):
             yield from _finish(waiting, worker)
