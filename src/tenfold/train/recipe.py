@@ -14,6 +14,7 @@ import yaml
 
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.sequence import check_sequence
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.config import DataConfig
 
@@ -160,6 +161,7 @@ class Recipe:
 
     def __post_init__(self):
         _check_objective(self)
+        check_sequence(self.model, self.model.context, max(1, self.mesh.sequence))
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise UserError(f"name is {self.name!r}, but must be a plain folder name, such as my-run.")
         for name in ("balance_loss", "router_z_loss") if not self.model.experts else ():
