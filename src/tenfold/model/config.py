@@ -146,6 +146,8 @@ class ModelConfig:
     norm_eps: float = 1e-5
     sub_norm: bool = False
     """A norm more in each half of a block, before its last projection (MAGNETO's Sub-LN)."""
+    init: Literal["gpt2", "magneto"] = "gpt2"
+    """How weights start: N(0, 0.02), smaller where they write to the residual stream, or MAGNETO's, which goes with sub_norm."""
     embedding_norm: bool = False
     """A norm right after the embeddings (BERT)."""
     activation: Activation = "gelu_tanh"
@@ -287,6 +289,10 @@ def _check_attention(config: ModelConfig) -> None:
         raise UserError(
             f"model.attention is {' '.join(config.attention)}, but model.positions 'relative' adds a bias to every pair of positions, "
             "which dilated attention does not have.\n  Use rotary or alibi."
+        )
+    if config.init == "magneto" and config.encoder_layers:
+        raise UserError(
+            f"model.init is 'magneto' and model.encoder_layers {config.encoder_layers}: its gains are known here for one tower.\n  Use gpt2."
         )
     if config.sub_norm and config.experts:
         raise UserError(f"model.sub_norm is True, but model.experts is {config.experts}: experts have no norm inside.\n  Use one of them.")

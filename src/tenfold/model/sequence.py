@@ -33,17 +33,19 @@ def _check_segments(kind: Dilated, length: int, parts: int) -> None:
     """Refuses segments whose borders do not fall together with those of shards."""
     shard = length // parts
     for w in kind.segments:
-        shorter, longer = sorted((min(w, length), shard))
-        if longer % shorter:
-            fits = [n for n in range(1, parts) if length % n == 0 and all(_falls_together(s, length // n, length) for s in kind.segments)]
-            raise UserError(
-                f"mesh.sequence {parts} cuts rows of {length} positions into shards of {shard}, and model.attention has segments of {w}: "
-                f"{longer} = {longer // shorter} x {shorter} + {longer % shorter}, so that their borders do not fall together.\n"
-                f"  Use a segment of {shard * max(1, round(w / shard)) if w > shard else max(d for d in range(1, w + 1) if shard % d == 0)}, "
-                f"or mesh.sequence {max(fits, default=1)}."
-            )
+        if _together(w, length, parts):
+            continue
+        shorter, longer = sorted((w, shard))
+        near = round(w / shard) * shard if w > shard else next(n for n in range(w, 0, -1) if shard % n == 0)
+        fits = [n for n in range(1, parts) if length % n == 0 and all(_together(s, length, n) for s in kind.segments)]
+        raise UserError(
+            f"mesh.sequence {parts} cuts rows of {length} positions into shards of {shard}, and model.attention has segments of {w}: "
+            f"{longer} = {longer // shorter} x {shorter} + {longer % shorter}, so that their borders do not fall together.\n"
+            f"  Use a segment of {near}, or mesh.sequence {max(fits, default=1)}."
+        )
 
 
-def _falls_together(w: int, shard: int, length: int) -> bool:
-    shorter, longer = sorted((min(w, length), shard))
+def _together(w: int, length: int, parts: int) -> bool:
+    """Whether segments lie within shards or are made of whole ones."""
+    shorter, longer = sorted((min(w, length), length // parts))
     return longer % shorter == 0

@@ -28,8 +28,8 @@ def in_shards(function: Callable, operands: Sequence[Any], results: Sequence[int
 
 
 def summed_over_shards(function: Callable, *cut: jax.Array, whole: Sequence[Any], kept: bool = False) -> Any:
-    """`function(*cut, *whole)` of each device's positions of arrays [B, T, ...], and of arrays that are whole: a tree of sums over positions,
-    added up over devices once; with `kept`, that and an array [B, T, ...], which stays cut. Other axes are cut as they were.
+    """`function(*cut, *whole)` of each device's positions of arrays [B, T, ...], and of arrays that are whole: a tree of sums over
+    positions, added up over devices once; with `kept`, that and an array [B, T, ...], which stays cut. Other axes are cut as they were.
     """
     if sequence_parts() == 1:
         return function(*cut, *whole)

@@ -55,7 +55,7 @@ def place(read: Callable[[int, int, int], Rows], microbatches: int, size: int, m
 
     def placed(field: int, width: int) -> jax.Array:
         shape = (microbatches, size, width)
-        return jax.make_array_from_callback(shape, where, lambda index: np.stack([np.asarray(rows[field])[:, index[2]] for rows in part(index)]))
+        return jax.make_array_from_callback(shape, where, lambda index: np.stack([x[field][:, index[2]] for x in part(index)]))
 
     ours = next(iter(where.addressable_devices_indices_map((microbatches, size, mesh.shape["sequence"])).values()))
     arrays: list[Any] = [None if array is None else placed(field, array.shape[1]) for field, array in enumerate(part(ours)[0])]

@@ -23,7 +23,7 @@ from tenfold.model.attention.ring import first_head, head_slopes
 from tenfold.model.attention.tiles import NOBODY, Places, joined, mix_tiles, mix_tiles_gradients
 from tenfold.model.config import Dilated
 from tenfold.sharding.axes import sequence_parts
-from tenfold.sharding.shards import SEQUENCE, in_shards
+from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards
 
 
 class Part(NamedTuple):
@@ -65,7 +65,7 @@ class Here(NamedTuple):
 
 
 def part_of(w: int, r: int, length: int, parts: int) -> Part:
-    """The branch (w, r) on shards of `length` positions; segments.check refuses what has no answer here."""
+    """The branch (w, r) on shards of `length` positions; sequence.py refuses what has no answer here."""
     w = min(w, length * parts)
     return Part(length // w, w, r, 1, parts) if w <= length else Part(1, length, r, w // length, parts)
 
@@ -79,13 +79,16 @@ def here(part: Part, heads: int) -> Here:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def dilated_attention_sharded(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind: Dilated, pattern: Pattern) -> jax.Array:
-    """`dilated_attention` on a mesh that cuts T over its sequence axis, and H over its tensor axis."""
-    return _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind, pattern)[0]
+def dilated_attention_sharded(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind: Dilated, pattern: Pattern) -> jax.Array:
+    """f32[B, T, H, K]: `dilated_attention` on a mesh that cuts T over its sequence axis, and H over its tensor axis.
+
+    Each of G heads of keys serves H / G of queries.
+    """
+    return _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern)[0]
 
 
-def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind, pattern):
-    qkv = [x.astype(pattern.dtype) for x in (q_BTHK * pattern.scale, k_BTHK, v_BTHK)]
+def _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern):
+    qkv = [x.astype(pattern.dtype) for x in (q_BTHK * pattern.scale, k_BTGK, v_BTGK)]
     forward = functools.partial(_forward_in_shard, kind=kind, pattern=pattern, parts=sequence_parts())
     mixed_BTHK, total_BTH = in_shards(forward, (*qkv, segments_BT), (4, 3))
     return mixed_BTHK, (*qkv, mixed_BTHK, total_BTH, segments_BT)
@@ -94,8 +97,8 @@ def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind, pattern):
 def _backward(kind, pattern, saved, dmixed_BTHK):
     backward = functools.partial(_backward_in_shard, kind=kind, pattern=pattern, parts=sequence_parts())
     *arrays, segments_BT = saved
-    dq_BTHK, dk_BTHK, dv_BTHK = in_shards(backward, (*arrays, dmixed_BTHK, segments_BT), (4, 4, 4))
-    return dq_BTHK * pattern.scale, dk_BTHK, dv_BTHK, None
+    dq_BTHK, dk_BTGK, dv_BTGK = in_shards(backward, (*arrays, dmixed_BTHK, segments_BT), (4, 4, 4))
+    return dq_BTHK * pattern.scale, dk_BTGK, dv_BTGK, None
 
 
 dilated_attention_sharded.defvjp(_forward, _backward)
@@ -103,7 +106,7 @@ dilated_attention_sharded.defvjp(_forward, _backward)
 
 def _split(kind: Dilated, pattern: Pattern, heads: int, length: int, parts: int) -> tuple[Dilated | None, list[Part]]:
     """The branches that dilated.py attends to as they lie, or None, and the others."""
-    tensor = jax.lax.axis_size("tensor")
+    tensor = jax.lax.axis_size(HEADS)
     easy, others = [], []
     for w, r in zip(kind.segments, kind.dilations, strict=True):
         local = w <= length and (tensor == 1 or (heads % r == 0 and pattern.alibi is None))
@@ -113,6 +116,7 @@ def _split(kind: Dilated, pattern: Pattern, heads: int, length: int, parts: int)
 
 def _forward_in_shard(q, k, v, segments, kind: Dilated, pattern: Pattern, parts: int):
     _, L, H, _ = q.shape
+    k, v = (jnp.repeat(x, H // x.shape[2], 2) for x in (k, v))
     local, others = _split(kind, pattern, H, L, parts)
     mixed, total = jnp.zeros(q.shape, jnp.float32), jnp.full(q.shape[:3], HIDDEN)
     if local:
@@ -128,11 +132,14 @@ def _forward_in_shard(q, k, v, segments, kind: Dilated, pattern: Pattern, parts:
 
 
 def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, pattern: Pattern, parts: int):
-    _, L, H, _ = q.shape
+    (B, L, H, K), G = q.shape, k.shape[2]
+    k, v = (jnp.repeat(x, H // G, 2) for x in (k, v))
     local, others = _split(kind, pattern, H, L, parts)
     gradients = [jnp.zeros(q.shape, jnp.float32)] * 3
     if local:
-        gradients = dilated._backward(local, pattern._replace(scale=1.0), (q, k, v, mixed, total, segments), dmixed)[:3]
+        how = pattern._replace(scale=1.0)
+        _, (*operands, _, _, _) = dilated._forward(q, k, v, segments, local, how)  # its result is not computed again, as nothing reads it
+        gradients = dilated._backward(local, how, (*operands, mixed, total, segments), dmixed)[:3]
     delta = (dmixed * mixed).sum(-1)
     for part in others:
         at = here(part, H)
@@ -142,7 +149,8 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
         dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, *rest, queries, keys, pattern, _row_slopes(pattern, H, part))
         found = dq, send_home(dk, part, at), send_home(dv, part, at)
         gradients = [gradient + put(x, part, at, 0) for gradient, x in zip(gradients, found, strict=True)]
-    return tuple(gradients)
+    dq, *of_keys = gradients
+    return dq, *(x.reshape(B, L, G, H // G, K).sum(3) for x in of_keys)
 
 
 def _row_slopes(pattern: Pattern, heads: int, part: Part):

@@ -1,8 +1,8 @@
 """Ring attention: dense or banded attention of rows cut over their positions (Liu et al. 2023, arXiv 2310.01889), exact.
 
-Each device keeps its queries. Keys and values go round the ring of devices, a shard at a time, and each shard's share is joined to what came
-before by the log-sum-exps. In the backward pass the gradients of keys and values go round with them, and then home. A band visits only the
-shards that it reaches.
+Each device keeps its queries. Keys and values go round the ring of devices, a shard at a time, and each shard's share is joined to what
+came before by the log-sum-exps. In the backward pass the gradients of keys and values go round with them, and then home. A band visits only
+the shards that it reaches.
 
 Shapes: as model/config.py; L positions of a shard.
 """
