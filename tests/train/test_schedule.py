@@ -73,7 +73,7 @@ def test_steps_for_tokens_are_the_fewest(schedule, tokens):
     st.sampled_from([None, 1.0, 2.5]),
 )
 def test_the_learning_rate_is_the_formula(schedule, steps, warmup, decay, final, power):
-    """Linear over the warm-up, then a cosine or a power to `final` of the peak, then level; counted in tokens seen once the step is done."""
+    """Linear over the warm-up, then a cosine or a power to `final` of the peak, then level; by the tokens seen once the step is done."""
     total = schedule.tokens_before(steps)
     config = OptimizerConfig(learning_rate=3e-4, warmup_tokens=int(warmup * total), decay_tokens=int(decay * total), final_fraction=final)
     config = config if power is None else replace(config, decay="polynomial", decay_power=power)

@@ -292,7 +292,7 @@ def _check_attention(config: ModelConfig) -> None:
         )
     if config.init == "magneto" and config.encoder_layers:
         raise UserError(
-            f"model.init is 'magneto' and model.encoder_layers {config.encoder_layers}: its gains are known here for one tower.\n  Use gpt2."
+            f"model.init is 'magneto' and model.encoder_layers {config.encoder_layers}: its gains are those of one tower.\n  Use gpt2."
         )
     if config.sub_norm and config.experts:
         raise UserError(f"model.sub_norm is True, but model.experts is {config.experts}: experts have no norm inside.\n  Use one of them.")

@@ -53,9 +53,12 @@ def place(read: Callable[[int, int, int], Rows], microbatches: int, size: int, m
         numbers, rows = (s.indices(n) for s, n in zip(index, (microbatches, size), strict=False))
         return [read(n, rows[0], rows[1]) for n in range(numbers[0], numbers[1])]
 
+    def field_of(field: int, index) -> np.ndarray:
+        return np.stack([np.asarray(rows[field])[:, index[2]] for rows in part(index)])
+
     def placed(field: int, width: int) -> jax.Array:
         shape = (microbatches, size, width)
-        return jax.make_array_from_callback(shape, where, lambda index: np.stack([x[field][:, index[2]] for x in part(index)]))
+        return jax.make_array_from_callback(shape, where, lambda index: field_of(field, index))
 
     ours = next(iter(where.addressable_devices_indices_map((microbatches, size, mesh.shape["sequence"])).values()))
     arrays: list[Any] = [None if array is None else placed(field, array.shape[1]) for field, array in enumerate(part(ours)[0])]

@@ -143,10 +143,10 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
     delta = (dmixed * mixed).sum(-1)
     for part in others:
         at = here(part, H)
-        q_rows, k_rows, v_rows, *rest = (take(x, part, at) for x in (q, k, v, dmixed.astype(pattern.dtype), delta, total))
+        q_rows, k_rows, v_rows, g, *whole = (take(x, part, at) for x in (q, k, v, dmixed.astype(pattern.dtype), delta, total))
         queries, keys = _places(segments, q.shape[:3], part, at, pattern)
         k_rows, v_rows = gather(k_rows, part, at), gather(v_rows, part, at)
-        dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, *rest, queries, keys, pattern, _row_slopes(pattern, H, part))
+        dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, g, whole, queries, keys, pattern, _row_slopes(pattern, H, part))
         found = dq, send_home(dk, part, at), send_home(dv, part, at)
         gradients = [gradient + put(x, part, at, 0) for gradient, x in zip(gradients, found, strict=True)]
     dq, *of_keys = gradients

@@ -62,8 +62,8 @@ def _forward_in_shard(q, k, v, segments, pattern: Pattern, parts: int):
     def see(seen, visitor, step):
         k, v, their_documents = visitor
         queries, keys = _places(own, L, documents), _places((own - step) % parts, L, their_documents)
-        k, v = (jnp.repeat(x, H // G, 1) for x in (k, v))
-        return joined(*seen, *mix_tiles(q, k, v, queries, keys, pattern, slopes_H))
+        part, logsumexp = mix_tiles(q, jnp.repeat(k, H // G, 1), jnp.repeat(v, H // G, 1), queries, keys, pattern, slopes_H)
+        return joined(seen[0], seen[1], part, logsumexp)
 
     def visit(carry, step):
         seen, visitor = carry
@@ -85,8 +85,8 @@ def _backward_in_shard(q, k, v, g, delta, total, segments, pattern: Pattern, par
     def see(dq, visitor, step):
         k, v, their_documents, dk, dv = visitor
         queries, keys = _places(own, L, documents), _places((own - step) % parts, L, their_documents)
-        repeated = [jnp.repeat(x, H // G, 1) for x in (k, v)]
-        added, *shares = mix_tiles_gradients(q, *repeated, g, delta, total, queries, keys, pattern, slopes_H)
+        k_BHSK, v_BHSK = (jnp.repeat(x, H // G, 1) for x in (k, v))
+        added, *shares = mix_tiles_gradients(q, k_BHSK, v_BHSK, g, (delta, total), queries, keys, pattern, slopes_H)
         dk, dv = (x + share.reshape(B, G, H // G, L, K).sum(2) for x, share in zip((dk, dv), shares, strict=True))
         return dq + added, (k, v, their_documents, dk, dv)
 

@@ -76,9 +76,9 @@ def _meet(q, k, v, asking: Places, own: Places, pattern: Pattern, slopes_H, carr
     return mixed * shrink[..., None] + added, new_top, total * shrink + weights.sum(-1)
 
 
-def mix_tiles_gradients(q, k, v, g, delta, logsumexp, queries: Places, keys: Places, pattern: Pattern, slopes_H=None):
-    """(dq, dk, dv) of `mix_tiles`, f32[B, H, T or S, K]. `g` (the result's gradient, of the compute type), `delta` (f32[B, H, T], the sum
-    over K of g times the result) and `logsumexp` are of the softmax over all keys, of which these may be a part.
+def mix_tiles_gradients(q, k, v, g, whole, queries: Places, keys: Places, pattern: Pattern, slopes_H=None):
+    """(dq, dk, dv) of `mix_tiles`, f32[B, H, T or S, K]. `g` is the result's gradient, of the compute type. `whole` is, of the softmax
+    over all keys, of which these may be a part, the sum over K of g times the result, and the log-sum-exp: f32[B, H, T] each.
     """
 
     def some_rows(rows):
@@ -102,7 +102,7 @@ def mix_tiles_gradients(q, k, v, g, delta, logsumexp, queries: Places, keys: Pla
         dq, (dk, dv) = jax.lax.scan(key_tile, jnp.zeros(tiles.shape), _tiles_of((k, v), Places(keys.place_T, key_documents), BEYOND))
         return _joined_tiles(dq.swapaxes(3, 4), q.shape[2]), *(_joined_tiles(x, k.shape[2]) for x in (dk, dv))
 
-    return _rows_in_turn(some_rows, (q, k, v, g, delta, logsumexp, queries.document_BHT, keys.document_BHT))
+    return _rows_in_turn(some_rows, (q, k, v, g, *whole, queries.document_BHT, keys.document_BHT))
 
 
 def _meet_gradients(query_tile, k, v, asking: Places, own: Places, pattern: Pattern, slopes_H, carry):
