@@ -17,6 +17,8 @@ def in_shards(function: Callable, operands: Sequence[Any], results: Sequence[int
 
     So are its results, a tuple of arrays of so many axes as `results` says. Positions must divide over the axis.
     """
+    if jax.sharding.get_abstract_mesh().empty:
+        return function(*operands)
     rows = batch_cuts(operands[0].shape[0]) or None
 
     def place(axes: int) -> PartitionSpec:
@@ -25,6 +27,17 @@ def in_shards(function: Callable, operands: Sequence[Any], results: Sequence[int
     in_specs = tuple(None if x is None else place(x.ndim) for x in operands)
     out_specs = tuple(place(axes) for axes in results)
     return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)(*operands)
+
+
+def parts_over(axis: str) -> int:
+    """Over how many devices a mesh axis goes; 1 without a mesh."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else mesh.shape[axis]
+
+
+def place_on(axis: str) -> jax.Array | int:
+    """This device's number along a mesh axis, within `in_shards`; 0 without a mesh."""
+    return 0 if parts_over(axis) == 1 else jax.lax.axis_index(axis)
 
 
 def summed_over_shards(function: Callable, *cut: jax.Array, whole: Sequence[Any], kept: bool = False) -> Any:

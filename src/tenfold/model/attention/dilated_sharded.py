@@ -19,11 +19,11 @@ import numpy as np
 
 from tenfold.model.attention import dilated
 from tenfold.model.attention.blocked import HIDDEN, Pattern
-from tenfold.model.attention.ring import first_head, head_slopes
+from tenfold.model.attention.ring import distance_of, first_head
 from tenfold.model.attention.tiles import NOBODY, Places, joined, mix_tiles, mix_tiles_gradients
 from tenfold.model.config import Dilated
 from tenfold.sharding.axes import sequence_parts
-from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards
+from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, parts_over, place_on
 
 
 class Part(NamedTuple):
@@ -73,7 +73,7 @@ def part_of(w: int, r: int, length: int, parts: int) -> Part:
 def here(part: Part, heads: int) -> Here:
     if part.shards == 1:
         return Here(0, 0, 0, first_head(heads))
-    group, place = jnp.divmod(jax.lax.axis_index(SEQUENCE), part.shards)
+    group, place = jnp.divmod(place_on(SEQUENCE), part.shards)
     row, shift = jnp.divmod(place * part.size, part.dilation)
     return Here(group, row, shift if part.size % part.dilation else 0, first_head(heads))
 
@@ -106,10 +106,10 @@ dilated_attention_sharded.defvjp(_forward, _backward)
 
 def _split(kind: Dilated, pattern: Pattern, heads: int, length: int, parts: int) -> tuple[Dilated | None, list[Part]]:
     """The branches that dilated.py attends to as they lie, or None, and the others."""
-    tensor = jax.lax.axis_size(HEADS)
     easy, others = [], []
     for w, r in zip(kind.segments, kind.dilations, strict=True):
-        local = w <= length and (tensor == 1 or (heads % r == 0 and pattern.alibi is None))
+        same_heads = parts_over(HEADS) == 1 or (heads % r == 0 and pattern.alibi is None)
+        local = w <= length and same_heads and pattern.decay is None
         easy.append((w, r)) if local else others.append(part_of(w, r, length, parts))
     return Dilated(*map(tuple, zip(*easy, strict=True))) if easy else None, others
 
@@ -120,13 +120,13 @@ def _forward_in_shard(q, k, v, segments, kind: Dilated, pattern: Pattern, parts:
     local, others = _split(kind, pattern, H, L, parts)
     mixed, total = jnp.zeros(q.shape, jnp.float32), jnp.full(q.shape[:3], HIDDEN)
     if local:
-        mixed, (*_, total, _) = dilated._forward(q, k, v, segments, local, pattern._replace(scale=1.0))
+        mixed, (*_, total, _) = _forward_where_it_lies(q, k, v, segments, local, pattern)
     for part in others:
         at = here(part, H)
         q_rows, k_rows, v_rows = (take(x, part, at) for x in (q, k, v))
         queries, keys = _places(segments, q.shape[:3], part, at, pattern)
         k_rows, v_rows = gather(k_rows, part, at), gather(v_rows, part, at)
-        found = mix_tiles(q_rows, k_rows, v_rows, queries, keys, pattern, _row_slopes(pattern, H, part))
+        found = mix_tiles(q_rows, k_rows, v_rows, queries, keys, pattern, distance_of(pattern, H, part.dilation))
         mixed, total = joined(mixed, total, *(put(x, part, at, fill) for x, fill in zip(found, (0, HIDDEN), strict=True)))
     return mixed, total
 
@@ -137,25 +137,25 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
     local, others = _split(kind, pattern, H, L, parts)
     gradients = [jnp.zeros(q.shape, jnp.float32)] * 3
     if local:
-        how = pattern._replace(scale=1.0)
-        _, (*operands, _, _, _) = dilated._forward(q, k, v, segments, local, how)  # its result is not computed again, as nothing reads it
-        gradients = dilated._backward(local, how, (*operands, mixed, total, segments), dmixed)[:3]
+        _, (*operands, _, _, _) = _forward_where_it_lies(q, k, v, segments, local, pattern)  # nothing reads, or computes, its result
+        gradients = dilated._backward(local, pattern._replace(scale=1.0), (*operands, mixed, total, segments), dmixed)[:3]
     delta = (dmixed * mixed).sum(-1)
     for part in others:
         at = here(part, H)
         q_rows, k_rows, v_rows, g, *whole = (take(x, part, at) for x in (q, k, v, dmixed.astype(pattern.dtype), delta, total))
         queries, keys = _places(segments, q.shape[:3], part, at, pattern)
         k_rows, v_rows = gather(k_rows, part, at), gather(v_rows, part, at)
-        dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, g, whole, queries, keys, pattern, _row_slopes(pattern, H, part))
+        dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, g, whole, queries, keys, pattern, distance_of(pattern, H, part.dilation))
         found = dq, send_home(dk, part, at), send_home(dv, part, at)
         gradients = [gradient + put(x, part, at, 0) for gradient, x in zip(gradients, found, strict=True)]
     dq, *of_keys = gradients
     return dq, *(x.reshape(B, L, G, H // G, K).sum(3) for x in of_keys)
 
 
-def _row_slopes(pattern: Pattern, heads: int, part: Part):
-    slopes_H = head_slopes(pattern, heads)
-    return None if slopes_H is None else slopes_H * part.dilation
+def _forward_where_it_lies(q, k, v, segments, kind: Dilated, pattern: Pattern):
+    """dilated.py's result, and what it keeps. Of f32, which it rounds to what they were, so that its gradients are f32 too."""
+    q, k, v = (x.astype(jnp.float32) for x in (q, k, v))
+    return dilated._forward(q, k, v, segments, kind, pattern._replace(scale=1.0))
 
 
 def _places(segments, shape, part: Part, at: Here, pattern: Pattern) -> tuple[Places, Places]:

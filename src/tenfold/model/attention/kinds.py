@@ -13,7 +13,7 @@ from tenfold.model.attention.ring import ring_attention
 from tenfold.model.attention.whole import whole_attention
 from tenfold.model.cache import DilatedCache, LayerCache
 from tenfold.model.config import AttentionKind, Banded, Dense, Dilated, ModelConfig
-from tenfold.model.positions import alibi_slopes
+from tenfold.model.positions import alibi_slopes, xpos_decay
 from tenfold.sharding.axes import sequence_parts
 
 
@@ -28,13 +28,13 @@ def window(kind: AttentionKind) -> int | None:
 
 def pattern(kind: AttentionKind, config: ModelConfig) -> Pattern:
     scale = config.width**-0.5 if config.scaled_scores else 1.0
-    return Pattern(window(kind), scale, config.dtype, alibi_slopes(config))
+    return Pattern(window(kind), scale, config.dtype, alibi_slopes(config), decay=xpos_decay(config))
 
 
 def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, segments_BT=None, bias_BHTS=None, causal=True) -> jax.Array:
     """f32[B, T, H, K]: over a row's own keys."""
     how = pattern(kind, config)
-    if sequence_parts() > 1:
+    if sequence_parts() > 1 or how.decay is not None:  # long xPos too: decay is a tile's affair
         if isinstance(kind, Dilated):
             return dilated_attention_sharded(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
         return ring_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how._replace(causal=causal))

@@ -11,11 +11,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tenfold.model.attention.blocked import HIDDEN, Pattern
-from tenfold.model.attention.tiles import Places, joined, mix_tiles, mix_tiles_gradients
+from tenfold.model.attention.tiles import Distance, Places, joined, mix_tiles, mix_tiles_gradients
 from tenfold.sharding.axes import sequence_parts
-from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards
+from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, place_on
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -56,13 +57,13 @@ def visits(pattern: Pattern, length: int, parts: int) -> int:
 def _forward_in_shard(q, k, v, segments, pattern: Pattern, parts: int):
     q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
     (H, L), G = q.shape[1:3], k.shape[1]
-    own, documents = jax.lax.axis_index(SEQUENCE), None if segments is None else segments[:, None]
-    slopes_H = head_slopes(pattern, H)
+    own, documents = place_on(SEQUENCE), None if segments is None else segments[:, None]
+    distance = distance_of(pattern, H)
 
     def see(seen, visitor, step):
         k, v, their_documents = visitor
         queries, keys = _places(own, L, documents), _places((own - step) % parts, L, their_documents)
-        part, logsumexp = mix_tiles(q, jnp.repeat(k, H // G, 1), jnp.repeat(v, H // G, 1), queries, keys, pattern, slopes_H)
+        part, logsumexp = mix_tiles(q, jnp.repeat(k, H // G, 1), jnp.repeat(v, H // G, 1), queries, keys, pattern, distance)
         return joined(seen[0], seen[1], part, logsumexp)
 
     def visit(carry, step):
@@ -79,14 +80,14 @@ def _forward_in_shard(q, k, v, segments, pattern: Pattern, parts: int):
 def _backward_in_shard(q, k, v, g, delta, total, segments, pattern: Pattern, parts: int):
     q, k, v, g, delta, total = (x.swapaxes(1, 2) for x in (q, k, v, g, delta, total))
     (B, H, L, K), G = q.shape, k.shape[1]
-    own, documents = jax.lax.axis_index(SEQUENCE), None if segments is None else segments[:, None]
-    slopes_H, count = head_slopes(pattern, H), visits(pattern, L, parts)
+    own, documents = place_on(SEQUENCE), None if segments is None else segments[:, None]
+    distance, count = distance_of(pattern, H), visits(pattern, L, parts)
 
     def see(dq, visitor, step):
         k, v, their_documents, dk, dv = visitor
         queries, keys = _places(own, L, documents), _places((own - step) % parts, L, their_documents)
         k_BHSK, v_BHSK = (jnp.repeat(x, H // G, 1) for x in (k, v))
-        added, *shares = mix_tiles_gradients(q, k_BHSK, v_BHSK, g, (delta, total), queries, keys, pattern, slopes_H)
+        added, *shares = mix_tiles_gradients(q, k_BHSK, v_BHSK, g, (delta, total), queries, keys, pattern, distance)
         dk, dv = (x + share.reshape(B, G, H // G, L, K).sum(2) for x, share in zip((dk, dv), shares, strict=True))
         return dq + added, (k, v, their_documents, dk, dv)
 
@@ -115,11 +116,13 @@ def _sent_on(arrays, steps: int, parts: int):
 
 def first_head(heads: int):
     """The number, among all heads, of the first that this device holds."""
-    return jax.lax.axis_index(HEADS) * heads
+    return place_on(HEADS) * heads
 
 
-def head_slopes(pattern: Pattern, heads: int):
-    """f32[heads]: ALiBi's slopes of the heads that this device holds; None where there are none."""
+def distance_of(pattern: Pattern, heads: int, unit: int = 1) -> Distance:
+    """What distance costs the heads that this device holds, for each `unit` positions."""
+    decay_K = None if pattern.decay is None else unit * np.asarray(pattern.decay, np.float32)
     if pattern.alibi is None:
-        return None
-    return jax.lax.dynamic_slice_in_dim(jnp.asarray(pattern.alibi, jnp.float32), first_head(heads), heads)
+        return Distance(None, decay_K)
+    slopes_H = jax.lax.dynamic_slice_in_dim(jnp.asarray(pattern.alibi, jnp.float32), first_head(heads), heads)
+    return Distance(unit * slopes_H, decay_K)
