@@ -29,8 +29,10 @@ from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, parts_over, plac
 class Part(NamedTuple):
     """What a shard holds of a branch: pieces of its segments, which may have others on other shards."""
 
+    length: int
+    """L"""
     pieces: int
-    """N"""
+    """N. The last is filled up with what is nobody's, where a row that is not cut is no multiple of its segments."""
     size: int
     """Positions of a piece."""
     dilation: int
@@ -48,7 +50,7 @@ class Part(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether all rows taken are positions, whatever the head."""
-        return self.size % self.dilation == 0 and self.parts % self.shards == 0
+        return self.size % self.dilation == 0 and self.pieces * self.size == self.length and self.parts % self.shards == 0
 
 
 class Here(NamedTuple):
@@ -67,7 +69,7 @@ class Here(NamedTuple):
 def part_of(w: int, r: int, length: int, parts: int) -> Part:
     """The branch (w, r) on shards of `length` positions; sequence.py refuses what has no answer here."""
     w = min(w, length * parts)
-    return Part(length // w, w, r, 1, parts) if w <= length else Part(1, length, r, w // length, parts)
+    return Part(length, -(-length // w), w, r, 1, parts) if w <= length else Part(length, 1, length, r, w // length, parts)
 
 
 def here(part: Part, heads: int) -> Here:
@@ -173,6 +175,8 @@ def _places(segments, shape, part: Part, at: Here, pattern: Pattern) -> tuple[Pl
 def take(x_BLH: jax.Array, part: Part, at: Here, fill=0) -> jax.Array:
     """[B, L, H, ...] -> [B N, H, M, ...]: the rows that each head takes of each piece (equations 13 to 15)."""
     B, L, H, *rest = x_BLH.shape
+    if missing := part.pieces * part.size - L:
+        x_BLH = jnp.concatenate([x_BLH, jnp.full((B, missing, H, *rest), fill, x_BLH.dtype)], 1)
     x_NWH = x_BLH.reshape(B * part.pieces, part.size, H, *rest)
     r, M = part.dilation, part.taken
     if M * r > part.size:
@@ -189,7 +193,7 @@ def put(y_NHM: jax.Array, part: Part, at: Here, fill: float) -> jax.Array:
     taken_RH = jnp.arange(r)[:, None] == (at.head + jnp.arange(H)) % r
     y_NMRH = jnp.where(taken_RH.reshape(r, H, *[1] * len(rest)), jnp.moveaxis(y_NHM, 1, 2)[:, :, None], fill)
     y_NWH = jax.lax.dynamic_slice_in_dim(y_NMRH.reshape(N, M * r, H, *rest), at.shift, part.size, 1)
-    return y_NWH.reshape(N // part.pieces, part.pieces * part.size, H, *rest)
+    return y_NWH.reshape(N // part.pieces, part.pieces * part.size, H, *rest)[:, : part.length]
 
 
 def gather(x_BHM: jax.Array, part: Part, at: Here, fill=0) -> jax.Array:
