@@ -32,7 +32,8 @@ def test_rows_cut_over_devices_give_the_numbers_of_one(run_python, name):
         assert line["loss"] < 1e-5, named
         # The true gradient of the keys' biases is zero: what is there is rounding.
         assert {name: far for name, far in line["gradients"].items() if not far < 1e-5 and "key_bias" not in name} == {}, named
-        assert [shape for shape in line["gathered"] if 48 in shape or 2 * 48 in shape] == [], named
+        table = [48, 24]  # of learned positions, which fsdp cuts
+        assert [shape for shape in line["gathered"] if (48 in shape or 2 * 48 in shape) and shape != table] == [], named
     assert any(line["gathered"] for line in lines) or name == "dense"
 
 
