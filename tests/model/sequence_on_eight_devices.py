@@ -35,15 +35,15 @@ SHORT = ModelConfig(
     kv_heads=2,
     mlp=80,
     dtype="float32",
-    attention=("dilated:3x1,12x2,24x5,48x7", "banded:9"),
+    attention=("dilated:6x1,24x5,48x7", "banded:9"),
     positions="rotary",
 )
 MODELS = {
     "mixed": SHORT,
     # Of segments within a shard, of a whole one, of several, and of all; no dilation but 1 divides heads or shards.
-    "longnet": replace(SHORT, attention=("dilated:3x1,6x2,12x4,24x5,48x7", "geometric:6,2"), positions="learned", scan=True, remat="block"),
+    "longnet": replace(SHORT, attention=("dilated:3x1,6x2,12x4,24x5,48x7", "geometric:6,2"), scan=True, remat="block"),
     "both ways": replace(SHORT, causal=False, attention=("dilated:6x1,24x4,48x5", "dense"), positions="alibi"),
-    "dense": replace(SHORT, attention=("dense", "banded:9"), gated=True, sub_norm=True, tied=False),
+    "dense": replace(SHORT, attention=("dense", "banded:9"), positions="learned", gated=True, sub_norm=True, tied=False),
 }
 
 
