@@ -3,11 +3,18 @@
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import pytest
+from jax.sharding import AbstractMesh, AxisType
 
 from tenfold.errors import UserError
+from tenfold.model.cache import empty_cache
 from tenfold.model.config import ModelConfig
+from tenfold.model.params import init_params
 from tenfold.model.sequence import check_sequence
+from tenfold.model.transformer import forward
+from tenfold.sharding.axes import MESH_AXES
 from tenfold.sharding.config import MeshConfig
 from tenfold.train.recipe import Recipe
 
@@ -93,6 +100,22 @@ def test_what_cannot_be_cut_is_refused_with_the_arithmetic(fields, parts, messag
         check_sequence(ModelConfig(**fields), fields["context"], parts)
     assert message in str(refused.value)
     check_sequence(ModelConfig(**fields), fields["context"], 1)
+
+
+def test_a_pass_is_refused_where_the_mesh_cuts_what_it_cannot():
+    """Rows of another length than the context, and decoding."""
+    config = ModelConfig(vocab=8, context=16, layers=1, embed=8, heads=2)
+    mesh = AbstractMesh((1, 1, 4, 1), MESH_AXES, axis_types=(AxisType.Auto,) * 4)
+
+    def run(T, cache=None):
+        return forward(init_params(jax.random.key(0), config), config, jnp.zeros((1, T), jnp.int32), cache=cache).x_BTD
+
+    with jax.sharding.use_abstract_mesh(mesh):
+        assert jax.eval_shape(lambda: run(16)).shape == (1, 16, 8)
+        with pytest.raises(UserError, match="mesh.sequence is 4, which does not divide rows of 15 positions"):
+            jax.eval_shape(lambda: run(15))
+        with pytest.raises(UserError, match="mesh.sequence is 4, but a row is decoded on whole positions"):
+            jax.eval_shape(lambda: run(4, empty_cache(config, 1, 16)))
 
 
 def test_a_recipe_is_refused_before_anything_is_read():
