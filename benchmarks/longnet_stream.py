@@ -1,8 +1,8 @@
 """What `longnet.py stream` does: one dilated layer's attention, forward, over more tokens than memory holds.
 
-The layer is the model's own: embeddings, projections and rotary turns, made for the positions at hand from their token ids, which are a hash
-of the position; nothing of the input is stored. Branches whose segments are longer than a chunk need few rows of it: they are attended to
-first, segment by segment, and their results kept (one row in `dilation`). Then each chunk adds its own branches to them and goes to disk.
+The layer is the model's own: embeddings, projections and rotary turns, made for the positions at hand from their token ids, which are a
+hash of the position; nothing of the input is stored. Of branches whose segments are longer than a chunk, a chunk needs few rows. Those are
+attended to first, segment by segment, and their results kept. Then each chunk adds its own branches to them and goes to disk.
 
     OUT/outputs.f16   [tokens, heads, width], as far as it is written
     OUT/state.json    the settings and the number of chunks that are
@@ -118,7 +118,7 @@ def chunk_results(layer: Layer, first, far: list[tuple[jax.Array, jax.Array]]) -
         shapes = mixed.shape, total.shape
         mixed, total = (write(x, y, parts).reshape(shape) for x, y, shape in zip(laid, both, shapes, strict=True))
     own = [Branch(C, w, r) for w, r in layer.branches if w <= C]
-    mixed, _ = add_branches(*qkv, None, own, pattern(layer.config.kinds[0], layer.config), mixed, total)
+    mixed, _ = add_branches(qkv, None, own, pattern(layer.config.kinds[0], layer.config), [mixed, total])
     return mixed[0].astype(jnp.float16)
 
 

@@ -16,7 +16,7 @@ Shapes: as model/config.py; N segments of a branch, M positions that a head take
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,6 @@ from jax.sharding import PartitionSpec
 
 from tenfold.model.attention.blocked import HIDDEN, Pattern, mix, mix_gradients
 from tenfold.model.config import Dilated
-from tenfold.model.matmul import fixed
 from tenfold.sharding.axes import batch_cuts
 
 ROWS_AT_ONCE = 512
@@ -99,24 +98,25 @@ def _attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern) -> jax.Array:
 def _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern):
     qkv = [x.astype(pattern.dtype) for x in (q_BTHK, k_BTGK, v_BTGK)]
     B, T, H, K = q_BTHK.shape
-    nothing = jnp.zeros((B, T, H, K)), jnp.full((B, T, H), HIDDEN)
-    mixed_BTHK, total_BTH = add_branches(*qkv, segments_BT, branches(kind, T), pattern, *nothing)
+    nothing = [jnp.zeros((B, T, H, K)), jnp.full((B, T, H), HIDDEN)]
+    mixed_BTHK, total_BTH = add_branches(qkv, segments_BT, branches(kind, T), pattern, nothing)
     like = [jnp.zeros((), x.dtype) for x in (q_BTHK, k_BTGK, v_BTGK)]
     return mixed_BTHK, (*like, *qkv, mixed_BTHK, total_BTH, segments_BT)
 
 
-def add_branches(q, k, v, segments_BT, which: list[Branch], pattern: Pattern, mixed_BTHK, total_BTH) -> list[jax.Array]:
-    """`mixed` and `total`, the log-sum-exp of its scores, after the mixture with these branches. q, k, v: [B, T, H or G, K] of the compute
-    type. HIDDEN is the log-sum-exp of nothing."""
+def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array]) -> list[jax.Array]:
+    """`sofar` after the mixture with these branches: a result f32[B, T, H, K] and the log-sum-exp of its scores f32[B, T, H], which is
+    HIDDEN where nothing is seen yet. q, k, v: [B, T, H or G, K] of the compute type.
+    """
 
     def add(parts: Parts, operands, sofar):
-        q, k, v, document = (read(x, parts) for x in operands)
+        q, k, v, document = read_all(operands, parts)
         part, logsumexp = mix(scaled(q, pattern), k, v, seen_by(document, parts, pattern), within(pattern, parts))
-        return joined(*(read(x, parts) for x in sofar), part, logsumexp)
+        mixed, total = read_all(sofar, parts)
+        return joined(mixed, total, part, logsumexp)
 
-    sofar = [mixed_BTHK, total_BTH]
     for branch in which:
-        sofar = each_part(add, branch, q.shape[2], [q, k, v, segments_BT], sofar)
+        sofar = each_part(add, branch, qkv[0].shape[2], [*qkv, segments_BT], sofar)
     return sofar
 
 
@@ -125,10 +125,10 @@ def _backward(kind, pattern, saved, dmixed_BTHK):
     delta_BTH = (dmixed_BTHK * mixed_BTHK).sum(-1)
 
     def add(parts: Parts, operands, sofar):
-        q, k, v, g, *whole, document = (read(x, parts) for x in operands)
-        operands = (scaled(q, pattern), k, v, g.astype(pattern.dtype), *whole)
-        dq, dk, dv = mix_gradients(*operands, seen_by(document, parts, pattern), within(pattern, parts))
-        return [read(x, parts) + y for x, y in zip(sofar, (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
+        q, k, v, g, delta, total, document = read_all(operands, parts)
+        own = (seen_by(document, parts, pattern), within(pattern, parts))
+        dq, dk, dv = mix_gradients(scaled(q, pattern), k, v, g.astype(pattern.dtype), delta, total, *own)
+        return [x + y for x, y in zip(read_all(sofar, parts), (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
 
     gradients = [jnp.zeros(x.shape) for x in (q, k, v)]
     for branch in branches(kind, q.shape[1]):
@@ -140,8 +140,10 @@ _attention.defvjp(_forward, _backward)
 
 
 def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]) -> list[jax.Array]:
-    """`sofar`, where `step(parts, operands, sofar)` has been written to all the branch's parts of it, one after the other. Arrays [B, T, H, ...]
-    or [B, T], or None; `step` has them as `lay` gives them."""
+    """`sofar`, where `step(parts, operands, sofar)` has been written to all the branch's parts of it, one after the other.
+
+    Arrays are [B, T, H, ...] or [B, T], or None; `step` has them as `lay` gives them.
+    """
     segments = sofar[0].shape[0] * branch.segments
     most = max(1, min(segments, ROWS_AT_ONCE // branch.taken))
     together = next(size for size in range(most, 0, -1) if segments % size == 0)
@@ -170,14 +172,17 @@ def lay(x: jax.Array, branch: Branch) -> jax.Array:
     return x.reshape(-1, branch.taken, branch.dilation * rest[0], *rest[1:]) if branch.even else x.reshape(B * T, *rest)
 
 
-def read(x: jax.Array | None, parts: Parts) -> jax.Array | None:
+def read_all(arrays: list, parts: Parts) -> list[Any]:
+    return [None if x is None else read(x, parts) for x in arrays]
+
+
+def read(x: jax.Array, parts: Parts) -> jax.Array:
     """-> [P, 1, M, ...]: what the head takes of the segments (equations 3 to 5 and 13 to 15), and 0 where it fills up.
 
     Where x has fewer heads, which several share, that of the head's group.
     """
-    if x is None:
-        return None
-    x, _ = fixed((x, parts.first))  # else XLA's CPU backend turns all of a bf16 x to f32, before the loop, to read parts of it
+    if jax.default_backend() == "cpu":  # else XLA would turn all of a bf16 x to f32, before the loop, to read parts of it
+        x, _ = jax.lax.optimization_barrier((x, parts.first))
     if parts.branch.even:
         start, size = _place(x, parts)
         y = jax.lax.dynamic_slice(x, start, size)
@@ -227,7 +232,7 @@ def scaled(q: jax.Array, pattern: Pattern) -> jax.Array:
 
 
 def within(pattern: Pattern, parts: Parts) -> Pattern:
-    """The pattern among the positions that one head takes, which stand `dilation` apart."""
+    """What is seen among the positions that one head takes, which stand `dilation` apart."""
     if pattern.alibi is None:
         return pattern
     return pattern._replace(alibi=jnp.asarray(pattern.alibi, jnp.float32)[parts.head][None] * parts.branch.dilation)
