@@ -136,8 +136,8 @@ def _caption(T: int, context: int, edges: np.ndarray, lengths: np.ndarray, layer
 def _said(lengths: np.ndarray, layers: int) -> str:
     last = lengths[-1]
     far = int(last[last <= layers].max())
-    missing = (last > layers).mean()
-    return f"The last position is reached by {'all' if not missing else f'{1 - missing:.1%} of'} others within {_layers(far)}."
+    missing = int((last > layers).sum())
+    return f"The last position is reached by all {f'but {missing:,} of the ' if missing else ''}others within {_layers(far)}."
 
 
 def _layers(n: int) -> str:
