@@ -74,7 +74,8 @@ def linear(heads: int, lengths: list[int], dense_lengths: list[int], longest_bot
                 say_row(job, length, heads, seconds[job][length], peak, held)
             side.close()
         for job, times in seconds.items():
-            print(f"  slope, {job}: {slope(times):.3f} from {min(times):,} to {max(times):,}")
+            if len(times) > 1:
+                print(f"  slope, {job}: {slope(times):.3f} from {min(times):,} to {max(times):,}")
 
 
 def say_row(job: str, length: int, heads: int, seconds: float, peak: int, held: int) -> None:
@@ -93,7 +94,7 @@ def slope(times: dict[int, float]) -> float:
     return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
 
 
-def compare(torchscale: str, peers_python: str, heads: int, length: int, runs: int) -> None:
+def compare(torchscale: str, peers_python: str, heads: int, length: int, runs: int, jobs: list[str]) -> None:
     """Tenfold and torchscale in turns; a ratio above 1 means that Tenfold is faster, or takes less memory."""
     peer = str(Path(__file__).with_name("longnet_peer.py"))
 
@@ -102,8 +103,9 @@ def compare(torchscale: str, peers_python: str, heads: int, length: int, runs: i
         return {"tenfold": start(PAPERS, heads, length, how), "torchscale": theirs}
 
     print(f"\n{PAPERS}, {heads} heads of {WIDTH}, {length:,} positions, causal, bf16; medians of {runs} calls in turns")
-    for job in ("forward", "both"):
-        timed, seconds = both_sides("timed"), {"tenfold": [], "torchscale": []}
+    for job in jobs:
+        timed = both_sides("timed")
+        seconds: dict[str, list[float]] = {name: [] for name in timed}
         timed["tenfold"].work(f"prepare {job}")
         for _ in range(runs + 1):
             for name, side in timed.items():

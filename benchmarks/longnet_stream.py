@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import jax
@@ -89,8 +89,9 @@ def operands(layer: Layer, positions_T: jax.Array, heads=slice(None)) -> list[ja
     return [turn(q, by, layer.config), turn(k, by, layer.config, key=True), v]
 
 
-def far_results(layer: Layer, w: int, r: int, head: int) -> tuple[np.ndarray, np.ndarray]:
-    """A head's results [N M, K] and log-sum-exps [N M] in a branch whose segments are longer than a chunk."""
+@cache
+def far_program(layer: Layer, w: int, r: int, head: int):
+    """A segment's number -> a head's results [M, K] and log-sum-exps [M] in a branch whose segments are longer than a chunk."""
     how = pattern(layer.config.kinds[0], layer.config)
 
     @jax.jit
@@ -100,8 +101,14 @@ def far_results(layer: Layer, w: int, r: int, head: int) -> tuple[np.ndarray, np
         part, logsumexp = mix(scaled(q, how), k, v, None, how)
         return part[0, 0], logsumexp[0, 0]
 
-    found = [of_segment(np.int32(number)) for number in range(layer.tokens // w)]
-    return tuple(np.concatenate([np.asarray(x[i]) for x in found]) for i in (0, 1))
+    return of_segment
+
+
+def far_results(layer: Layer, w: int, r: int, head: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those of all segments: [N M, K] and [N M]."""
+    found = [far_program(layer, w, r, head)(np.int32(number)) for number in range(layer.tokens // w)]
+    part, logsumexp = (np.concatenate([np.asarray(x) for x in parts]) for parts in zip(*found, strict=True))
+    return part, logsumexp
 
 
 def chunk_results(layer: Layer, first, far: list[tuple[jax.Array, jax.Array]]) -> jax.Array:
@@ -122,6 +129,11 @@ def chunk_results(layer: Layer, first, far: list[tuple[jax.Array, jax.Array]]) -
     return mixed[0].astype(jnp.float16)
 
 
+@cache
+def chunk_program(layer: Layer):
+    return jax.jit(partial(chunk_results, layer))
+
+
 def run(layer: Layer, out: Path, stop_after: int | None = None) -> None:
     """Writes the outputs, or what is missing of them; `stop_after` chunks it ends as if killed."""
     out.mkdir(parents=True, exist_ok=True)
@@ -130,7 +142,6 @@ def run(layer: Layer, out: Path, stop_after: int | None = None) -> None:
         return
     longer = [(w, r, head) for w, r in layer.branches if w > layer.chunk for head in range(layer.heads)]
     far = [far_results(layer, *branch) for branch in longer]
-    results = jax.jit(partial(chunk_results, layer))
     row = layer.heads * layer.width * 2
     with open(out / "outputs.f16", "r+b" if done else "wb") as file, Progress() as progress:
         task = progress.add_task("positions", total=layer.tokens, completed=done * layer.chunk)
@@ -141,7 +152,7 @@ def run(layer: Layer, out: Path, stop_after: int | None = None) -> None:
                 return
             first = number * layer.chunk
             here = [tuple(x[first // r : (first + layer.chunk) // r] for x in found) for (_, r, _), found in zip(longer, far, strict=True)]
-            file.write(np.asarray(results(np.int32(first), here)).data)
+            file.write(np.asarray(chunk_program(layer)(np.int32(first), here)).data)
             file.flush()
             os.fsync(file.fileno())
             write_state(layer, out, number + 1)

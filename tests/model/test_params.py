@@ -60,6 +60,17 @@ def test_the_start_is_gpt2s(layers):
             assert (w == (1 if name == "scale" else 0)).all(), name
 
 
+def test_the_start_can_be_magnetos():
+    """Wang et al. 2022, figure 2: Xavier's normal, gain 1 on queries and keys and sqrt(log(2 layers)) on the other matrices of a block."""
+    config = ModelConfig(vocab=512, context=128, layers=8, embed=64, heads=4, kv_heads=2, mlp=96, scan=True, init="magneto")
+    blocks, gain = start(3, config)["blocks"][0], math.sqrt(math.log(16))
+    stds = {"query": math.sqrt(2 / 128), "key": math.sqrt(2 / 96), "value": gain * math.sqrt(2 / 96), "out": gain * math.sqrt(2 / 128)}
+    stds |= dict.fromkeys(("up", "down"), gain * math.sqrt(2 / 160))
+    for name, std in stds.items():
+        w = (blocks["attention"] | blocks["mlp"])[name]
+        assert float(w.std()) == pytest.approx(std, rel=5 / math.sqrt(2 * w.size)), name
+
+
 def test_every_weight_starts_from_a_key_of_its_own(tiny):
     """No two matrices, and no two layers of one, hold the same numbers."""
     params = start(0, tiny())

@@ -1,6 +1,7 @@
 """Positions by their defining properties and by the papers' formulas; parity with the library's models is in tests/convert."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.model.config import ModelConfig
-from tenfold.model.positions import alibi_slopes, buckets, turn, turns
+from tenfold.model import positions
+from tenfold.model.attention import tiles
+from tenfold.model.attention.blocked import Pattern
+from tenfold.model.attention.kinds import attend
+from tenfold.model.config import Banded, Dense, Dilated, ModelConfig
+from tenfold.model.positions import alibi_slopes, buckets, turn, turns, xpos_decay
 
 
 def config(**changes) -> ModelConfig:
@@ -54,6 +59,47 @@ def test_xpos_decays_as_the_paper_says():
         x = jnp.zeros(8).at[i].set(1.0)
         zeta, angle = (2 * i / 8 + 0.4) / 1.4, 30 * 10000 ** (-2 * i / 8)
         assert score(c, x, x, 45, 15) == pytest.approx(zeta ** (30 / 512) * math.cos(angle), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(k, marks=pytest.mark.slow) for k in (Dense(), Banded(9))), Dilated((9, 40), (1, 3))], ids=str
+)
+def test_long_xpos_is_xpos(monkeypatch, kind):
+    """Decay counted from tiles, as at contexts beyond 65,536, gives values and gradients of decay counted from the row's middle."""
+    T, short = 40, ModelConfig(vocab=8, context=40, layers=1, embed=24, heads=3, positions="xpos", rotary_dim=6, dtype="float32")
+    q, k, v, g = np.random.default_rng(0).normal(0, 1, (4, 2, T, 3, 8)).astype(np.float32)
+    by = turns(short, 100 * jnp.arange(T)[None])
+    monkeypatch.setattr(tiles, "TILE", 16)
+
+    def run(config, by):
+        def attended(q, k, v):
+            return attend(kind, config, turn(q, by, config), turn(k, by, config, key=True), v)
+
+        def both(q, k, v):
+            value, pull = jax.vjp(attended, q, k, v)
+            return value, *pull(jnp.asarray(g))
+
+        return jax.jit(both)(q, k, v)
+
+    wanted = run(short, by)
+    monkeypatch.setattr(positions, "XPOS_LONGEST", 0)
+    monkeypatch.setattr(positions, "XPOS_BASE", 5.12)  # positions above stand 100 apart
+    for ours, theirs in zip(run(short, by._replace(decay_BTJ=None)), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
+
+
+def test_long_xpos_neither_overflows_nor_is_clamped():
+    """Around position 2^30 of rows 1, 1,000 and 2^19 positions apart, beside float64: what decays below float32 is 0."""
+    decay = np.array(xpos_decay(ModelConfig(context=2**30, embed=16, heads=2, positions="xpos")))
+    q, k, v = np.random.default_rng(0).normal(0, 1, (3, 1, 1, 24, 8)).astype(np.float32)
+    pattern = Pattern(None, 1.0, "float32")
+    for apart in (1, 1000, 2**19):
+        places, distance = tiles.Places(2**30 // apart - 24 + jnp.arange(24), None), tiles.Distance(None, np.float32(apart * decay))
+        found, _ = jax.jit(partial(tiles.mix_tiles, queries=places, keys=places, pattern=pattern, distance=distance))(q, k, v)
+        before = np.arange(24)[:, None] - np.arange(24)
+        scores = np.einsum("tk,sk,tsk->ts", *np.float64((q[0, 0], k[0, 0])), np.exp(np.maximum(before, 0)[..., None] * apart * decay))
+        weights = np.where(before >= 0, np.exp(scores), 0)
+        np.testing.assert_allclose(found[0, 0], weights / weights.sum(1, keepdims=True) @ v[0, 0], rtol=0, atol=1e-5)
 
 
 def test_alibi_slopes_are_the_papers():

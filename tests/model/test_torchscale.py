@@ -8,13 +8,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from golden import longnet as oracle
-from tenfold.errors import UserError
 from tenfold.model.attention.blocked import Pattern
 from tenfold.model.attention.dilated import dilated_attention
+from tenfold.model.attention.tiles import Distance, Places, _decays
 from tenfold.model.config import Dilated, ModelConfig
+from tenfold.model.positions import xpos_decay
 
 KIND, T, H, K = Dilated((4, 13), (1, 3)), 13, 3, 4
 
@@ -64,12 +64,16 @@ def test_strides_start_anew_on_each_device():
 
 
 def test_xpos_overflows():
-    """zeta^((p - N / 2) / 512) at the least zeta, 0.4 / 1.4, in f32: finite at 65,000 positions, not at 80,000. Here that is refused."""
+    """zeta^((p - N / 2) / 512) at the least zeta, 0.4 / 1.4, in f32: finite at 65,000 positions, not at 80,000. Here decay counts
+    from a tile's first query, and the smallest factor of a key that a query sees is the decay itself."""
     with np.errstate(over="ignore"):
         largest = {N: np.float32(0.4 / 1.4) ** np.float32(-N / 2 / 512) for N in (65_000, 80_000)}
     assert np.isfinite(largest[65_000]) and np.isinf(largest[80_000])
-    with pytest.raises(UserError, match="model.positions is 'xpos'"):
-        ModelConfig(context=80_000, positions="xpos")
+    decay = xpos_decay(ModelConfig(context=2**30, positions="xpos"))
+    places = [Places(jnp.arange(first, first + 4), None) for first in (2**30 - 4, 2**30 - 604)]
+    queries, keys = _decays(*places, Distance(None, np.float32(decay)))
+    np.testing.assert_allclose(queries[2, 0] * keys[1, 0], (0.4 / 1.4) ** (601 / 512), rtol=1e-5)
+    assert queries.max() == 1 and keys.max() < 1
 
 
 def test_some_positions_are_taken_by_no_head():

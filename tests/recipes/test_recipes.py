@@ -108,5 +108,5 @@ def test_longnet_is_built_and_trained_as_tables_3_and_4_say(size):
     assert model.kinds == (Dilated((2048, 4096, 8192, 16384, 32768), (1, 2, 4, 6, 12)),) * layers
     assert (o.beta1, o.beta2, o.clip, o.weight_decay, o.warmup_tokens) == (0.9, 0.98, 2.0, 0.01, 750 * rows * 32768)
     assert rows * model.context == pytest.approx(batch, rel=0.05)
-    assert model.positions == "xpos" and model.sub_norm
+    assert model.positions == "xpos" and model.sub_norm and model.init == "magneto" and o.decay == "polynomial" and o.final_fraction == 0
     assert size != "125m" or recipe.train.steps == 300_000

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from tenfold.errors import UserError
-from tenfold.sharding.axes import batch_cuts, check_divides, constrain, make_mesh, spec
+from tenfold.sharding.axes import batch_cuts, check_divides, constrain, make_mesh, sequence_parts, spec
 from tenfold.sharding.config import MeshConfig
 from tenfold.sharding.processes import join
 
@@ -17,7 +17,8 @@ from tenfold.sharding.processes import join
     [
         (dict(fsdp=0), "mesh.fsdp is 0, but must be at least 1, or -1 for all devices that are left."),
         (dict(tensor=-2), "mesh.tensor is -2"),
-        (dict(data=-1, fsdp=-1), "mesh has -1 on more than one axis (data -1, fsdp -1, tensor 1).\n  Only one can take what is left."),
+        (dict(sequence=0), "mesh.sequence is 0"),
+        (dict(data=-1, fsdp=-1), "mesh has -1 on more than one axis (data -1, fsdp -1, sequence 1, tensor 1).\n  Only one"),
     ],
 )
 def test_sizes_that_mean_nothing_are_refused(fields, message):
@@ -29,10 +30,10 @@ def test_sizes_that_mean_nothing_are_refused(fields, message):
 @pytest.mark.parametrize(
     "config, devices, message",
     [
-        (MeshConfig(fsdp=3), 8, "mesh fsdp 3 x tensor 1 = 3 does not divide the 8 devices.\n  Choose sizes whose product divides 8."),
-        (MeshConfig(fsdp=4, tensor=4), 8, "mesh fsdp 4 x tensor 4 = 16 does not divide the 8 devices."),
-        (MeshConfig(data=2, fsdp=2, tensor=1), 8, "mesh data 2 x fsdp 2 x tensor 1 = 4, but there are 8 devices.\n  Make the product 8"),
-        (MeshConfig(data=8), 1, "mesh data 8 x fsdp 1 x tensor 1 = 8, but there are 1 devices."),
+        (MeshConfig(fsdp=3), 8, "mesh fsdp 3 x sequence 1 x tensor 1 = 3 does not divide the 8 devices.\n  Choose sizes"),
+        (MeshConfig(fsdp=4, tensor=4), 8, "mesh fsdp 4 x sequence 1 x tensor 4 = 16 does not divide the 8 devices."),
+        (MeshConfig(data=2, fsdp=2, tensor=1), 8, "mesh data 2 x fsdp 2 x sequence 1 x tensor 1 = 4, but there are 8 devices.\n  Make"),
+        (MeshConfig(data=8), 1, "mesh data 8 x fsdp 1 x sequence 1 x tensor 1 = 8, but there are 1 devices."),
     ],
 )
 def test_meshes_that_do_not_fit_the_devices_are_refused_with_the_arithmetic(config, devices, message):
@@ -57,13 +58,13 @@ def test_weights_that_the_mesh_cannot_cut_are_refused_with_the_arithmetic():
 def test_the_table_gives_each_axis_its_mesh_axis():
     assert spec(("vocab", "embed")) == PartitionSpec("tensor", "fsdp")
     assert spec(("layers", "embed", "heads", "head_dim")) == PartitionSpec(None, "fsdp", "tensor", None)
-    assert spec(("batch", None)) == PartitionSpec(("data", "fsdp"), None)
+    assert spec(("batch", "positions")) == PartitionSpec(("data", "fsdp"), "sequence")
 
 
 def test_without_a_mesh_nothing_is_constrained():
     x = jax.numpy.ones((3, 5))
     assert constrain(x, "batch", "vocab") is x
-    assert batch_cuts(8) == ()
+    assert batch_cuts(8) == () and sequence_parts() == 1
 
 
 @pytest.mark.parametrize(

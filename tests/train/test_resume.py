@@ -154,7 +154,11 @@ def test_a_finished_run_does_nothing_more(whole, data, tmp_path):
 def test_eight_devices_then_four_two_and_one(whole, data, tmp_path):
     """SIGINT ends each sitting with a checkpoint; the next has half the devices and another mesh: same batches, losses within 1e-4."""
     out = tmp_path / "run"
-    meshes = [(8, MeshConfig(data=2, fsdp=2, tensor=2), 3), (4, MeshConfig(data=-1, fsdp=4), 6), (2, MeshConfig(data=-1, tensor=2), 9)]
+    meshes = [
+        (8, MeshConfig(data=2, fsdp=2, tensor=2), 3),
+        (4, MeshConfig(data=-1, fsdp=2, sequence=2), 6),
+        (2, MeshConfig(data=-1, tensor=2), 9),
+    ]
     for devices, mesh, at in meshes:
         done = start(replace(tiny_recipe(data), mesh=mesh), out, signal.SIGINT, at, devices=devices)
         steps, finished = done.stdout.split() or [done.stderr, ""]

@@ -1,6 +1,7 @@
 """Batch sizes that grow and learning rates that rise and fall, against plain Python."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,19 +70,21 @@ def test_steps_for_tokens_are_the_fewest(schedule, tokens):
     st.floats(0, 1.5),
     st.floats(0, 2.0),
     st.floats(0, 1),
+    st.sampled_from([None, 1.0, 2.5]),
 )
-def test_the_learning_rate_is_the_formula(schedule, steps, warmup, decay, final):
-    """Linear over the warm-up, then a cosine to `final` of the peak, then level; both counted in tokens seen once the step is done."""
+def test_the_learning_rate_is_the_formula(schedule, steps, warmup, decay, final, power):
+    """Linear over the warm-up, then a cosine or a power to `final` of the peak, then level; by the tokens seen once the step is done."""
     total = schedule.tokens_before(steps)
     config = OptimizerConfig(learning_rate=3e-4, warmup_tokens=int(warmup * total), decay_tokens=int(decay * total), final_fraction=final)
+    config = config if power is None else replace(config, decay="polynomial", decay_power=power)
     end = config.decay_tokens or total
     start = min(config.warmup_tokens, end)
     found = np.asarray(learning_rate(config, schedule, steps)(np.arange(60)))
     for step in range(steps):
         tokens = schedule.tokens_before(step + 1)
         progress = min(1.0, max(0.0, (tokens - start) / max(end - start, 1)))
-        cosine = final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
-        wanted = 3e-4 * (min(1.0, tokens / start) if start else 1.0) * cosine
+        left = 0.5 * (1 + math.cos(math.pi * progress)) if power is None else (1 - progress) ** power
+        wanted = 3e-4 * (min(1.0, tokens / start) if start else 1.0) * (final + (1 - final) * left)
         assert float(found[step]) == pytest.approx(wanted, rel=1e-4, abs=1e-9)
 
 

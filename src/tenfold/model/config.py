@@ -22,7 +22,7 @@ Dtype = Literal["bfloat16", "float32"]
 Positions = Literal["learned", "rotary", "xpos", "alibi", "relative", "none"]
 Activation = Literal["gelu_tanh", "gelu", "relu", "silu"]
 XPOS_LONGEST = 65536
-"""The context up to which the powers of xPos (positions.py) stay below 1e35."""
+"""The context up to which xPos is a factor for each position (positions.py), whose powers stay below 1e35."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,8 @@ class ModelConfig:
     norm_eps: float = 1e-5
     sub_norm: bool = False
     """A norm more in each half of a block, before its last projection (MAGNETO's Sub-LN)."""
+    init: Literal["gpt2", "magneto"] = "gpt2"
+    """How weights start: N(0, 0.02), smaller where they write to the residual stream, or MAGNETO's, which goes with sub_norm."""
     embedding_norm: bool = False
     """A norm right after the embeddings (BERT)."""
     activation: Activation = "gelu_tanh"
@@ -269,10 +271,10 @@ def _check_attention(config: ModelConfig) -> None:
             f"model.rotary_dim is {config.rotated}, but must be even and at most the width of a head, {config.width}.\n"
             f"  Use {config.width - config.width % 2} or less."
         )
-    if config.positions == "xpos" and config.context > XPOS_LONGEST:
+    if config.positions == "xpos" and config.context > XPOS_LONGEST and not config.causal:
         raise UserError(
-            f"model.positions is 'xpos' and model.context {config.context}: xPos multiplies keys by up to (1.4 / 0.4)^(context / 1024), "
-            f"which is more than float32 holds.\n  Use a context of at most {XPOS_LONGEST}, or rotary."
+            f"model.positions is 'xpos', model.causal False and model.context {config.context}: scores of later keys grow by up to "
+            f"(1.4 / 0.4)^(context / 512), which is more than float32 holds.\n  Use a context of at most {XPOS_LONGEST}, or rotary."
         )
     if config.positions == "relative" and not 3 < config.relative_buckets // 2 < config.relative_distance:
         raise UserError(
@@ -287,6 +289,10 @@ def _check_attention(config: ModelConfig) -> None:
         raise UserError(
             f"model.attention is {' '.join(config.attention)}, but model.positions 'relative' adds a bias to every pair of positions, "
             "which dilated attention does not have.\n  Use rotary or alibi."
+        )
+    if config.init == "magneto" and config.encoder_layers:
+        raise UserError(
+            f"model.init is 'magneto' and model.encoder_layers {config.encoder_layers}: its gains are those of one tower.\n  Use gpt2."
         )
     if config.sub_norm and config.experts:
         raise UserError(f"model.sub_norm is True, but model.experts is {config.experts}: experts have no norm inside.\n  Use one of them.")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.forms import FORMS, Adapted, dense, matrix
-from tenfold.model.matmul import dot, matmul, matmul_many, product, rows, weight_gradient
+from tenfold.model.matmul import dot, matmul, matmul_many, product, weight_gradient
 from tenfold.model.params import Params
 from tenfold.sharding.axes import constrain
 
@@ -83,7 +83,7 @@ def mlp(weights: Params, x_BTD: jax.Array, config: ModelConfig) -> jax.Array:
     else:
         y_BTD = _mlp(x_BTD, weights["up"], weights.get("up_bias"), weights["down"], (config.activation, config.dtype))
         return plus(y_BTD, weights.get("down_bias"))
-    hidden_BTF = sub_norm(weights, constrain(hidden_BTF, "batch", None, "mlp"), config)
+    hidden_BTF = sub_norm(weights, constrain(hidden_BTF, "batch", "positions", "mlp"), config)
     return linear(hidden_BTF, weights["down"], weights.get("down_bias"), config)
 
 
@@ -101,7 +101,7 @@ def _mlp_forward(x_BTD, up_DF, up_F, down_FD, how):
     activation, dtype = how
     x, up, down = x_BTD.astype(dtype), up_DF.astype(dtype), down_FD.astype(dtype)
     value_BTF, slope_BTF = ACTIVATIONS[activation](plus(product(x, up), up_F))
-    value_BTF, slope_BTF = (constrain(a.astype(dtype), "batch", None, "mlp") for a in (value_BTF, slope_BTF))
+    value_BTF, slope_BTF = (constrain(a.astype(dtype), "batch", "positions", "mlp") for a in (value_BTF, slope_BTF))
     return product(value_BTF, down), (x, up, down, value_BTF, slope_BTF, jnp.zeros((), x_BTD.dtype), up_F)
 
 
@@ -112,7 +112,7 @@ def _mlp_backward(how, saved, dy_BTD):
     dh_BTF = dot(dy_BTD, down_FD, ((2,), (1,))) * slope_BTF.astype(jnp.float32)
     dup_F, dh_BTF = None if up_F is None else dh_BTF.sum((0, 1)), dh_BTF.astype(dtype)
     dx_BTD = dot(dh_BTF, up_DF, ((2,), (1,))).astype(like.dtype)
-    return dx_BTD, weight_gradient(rows(x_BTD), rows(dh_BTF)), dup_F, weight_gradient(rows(value_BTF), rows(dy_BTD))
+    return dx_BTD, weight_gradient(x_BTD, dh_BTF), dup_F, weight_gradient(value_BTF, dy_BTD)
 
 
 def gelu_tanh(h):

@@ -83,8 +83,12 @@ def dot(a: jax.Array, b: jax.Array, contract, batch=((), ())) -> jax.Array:
     return lax.dot_general(a, b, (contract, batch), preferred_element_type=jnp.float32)
 
 
-def weight_gradient(x_RM: jax.Array, dy_RN: jax.Array) -> jax.Array:
-    """x^T @ dy -> f32[M, N], of operands that are already of the compute type."""
+def weight_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
+    """x[..., M]^T @ dy[..., N] -> f32[M, N], summed over all leading axes, of operands that are already of the compute type."""
+    if not on_one_device():  # flattened, axes that are both cut would have to be gathered
+        leading = tuple(range(x.ndim - 1))
+        return dot(x, dy, (leading, leading))
+    x_RM, dy_RN = rows(x), rows(dy)
     copied = x_RM.dtype == jnp.bfloat16 and on_one_device("cpu") and _copy_works(*x_RM.shape, dy_RN.shape[1])
     return (_with_copy if copied else _plain)(x_RM, dy_RN)
 
@@ -116,7 +120,7 @@ def _matmul_backward(dtype, saved, dy):
     x, w_MN, like = saved
     dy = dy.astype(dtype)
     dx = dot(dy, w_MN, ((dy.ndim - 1,), (1,))).astype(like.dtype)
-    return dx, weight_gradient(rows(x), rows(dy))
+    return dx, weight_gradient(x, dy)
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)

@@ -2,7 +2,8 @@
 
 Every weight is declared once, as a `Param`. Initialisation, parameter counts, shardings, checkpoints and `plan` all read that line.
 GPT-2's initialisation: N(0, 0.02), and the two projections that write to the residual stream scaled by 1/sqrt(2 layers), which keeps
-the stream's variance flat in depth (Radford et al. 2019, section 2.3; GPT-3 says it uses the same).
+the stream's variance flat in depth (Radford et al. 2019, section 2.3; GPT-3 says it uses the same). MAGNETO's (Wang et al. 2022, figure 2)
+is Xavier's normal, with a gain of sqrt(log(2 layers)) on values, the output of attention and the feed-forward layer.
 """
 
 import math
@@ -83,10 +84,10 @@ def attention_params(config: ModelConfig) -> dict[str, Param]:
     """Queries, keys, values and the projection back to the residual stream."""
     D, H, G, K = config.embed, config.heads, config.groups, config.width
     weights = {
-        "query": Param((D, H, K), ("embed", "heads", "head_dim"), normal(0.02)),
-        "key": Param((D, G, K), ("embed", "kv_heads", "head_dim"), normal(0.02)),
-        "value": Param((D, G, K), ("embed", "kv_heads", "head_dim"), normal(0.02)),
-        "out": Param((H, K, D), ("heads", "head_dim", "embed"), residual(config)),
+        "query": Param((D, H, K), ("embed", "heads", "head_dim"), first_weights(config, D, H * K, gained=False)),
+        "key": Param((D, G, K), ("embed", "kv_heads", "head_dim"), first_weights(config, D, G * K, gained=False)),
+        "value": Param((D, G, K), ("embed", "kv_heads", "head_dim"), first_weights(config, D, G * K)),
+        "out": Param((H, K, D), ("heads", "head_dim", "embed"), first_weights(config, H * K, D, residual=True)),
     }
     if config.qkv_bias:
         weights["query_bias"] = Param((H, K), ("heads", "head_dim"), zeros)
@@ -99,9 +100,12 @@ def attention_params(config: ModelConfig) -> dict[str, Param]:
 def mlp_params(config: ModelConfig, width: int = 1) -> dict[str, Param]:
     """A feed-forward layer, `width` times as wide as the configuration says."""
     D, F = config.embed, width * config.hidden
-    weights = {"up": Param((D, F), ("embed", "mlp"), normal(0.02)), "down": Param((F, D), ("mlp", "embed"), residual(config))}
+    weights = {
+        "up": Param((D, F), ("embed", "mlp"), first_weights(config, D, F)),
+        "down": Param((F, D), ("mlp", "embed"), first_weights(config, F, D, residual=True)),
+    }
     if config.gated:
-        weights["gate"] = Param((D, F), ("embed", "mlp"), normal(0.02))
+        weights["gate"] = Param((D, F), ("embed", "mlp"), first_weights(config, D, F))
     if config.sub_norm:
         weights |= sub_norm_params(config, (F,), ("mlp",))
     if config.mlp_bias:
@@ -109,9 +113,11 @@ def mlp_params(config: ModelConfig, width: int = 1) -> dict[str, Param]:
     return weights | ({"gate_bias": Param((F,), ("mlp",), zeros)} if config.mlp_bias and config.gated else {})
 
 
-def residual(config: ModelConfig):
-    """How projections that write to the residual stream start."""
-    return normal(0.02 / math.sqrt(2 * config.layers))
+def first_weights(config: ModelConfig, ins: int, outs: int, residual: bool = False, gained: bool = True):
+    """How a block's matrix starts; `residual`: one that writes to the residual stream; `gained`: one that MAGNETO's gain is on."""
+    if config.init == "magneto":
+        return normal(math.sqrt(2 / (ins + outs)) * (math.sqrt(math.log(2 * config.layers)) if gained else 1))
+    return normal(0.02 / math.sqrt(2 * config.layers) if residual else 0.02)
 
 
 def norm_params(config: ModelConfig) -> dict[str, Param]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tenfold.model.config import ModelConfig
+from tenfold.model.config import XPOS_LONGEST, ModelConfig
 
 XPOS_GAMMA, XPOS_BASE = 0.4, 512  # of the xPos paper
 LONG = 65536
@@ -24,7 +24,7 @@ class Turns(NamedTuple):
     cos_BTJ: jax.Array
     sin_BTJ: jax.Array
     decay_BTJ: jax.Array | None
-    """xPos: queries are multiplied by it, keys divided."""
+    """xPos, in contexts up to XPOS_LONGEST: queries are multiplied by it, keys divided."""
 
 
 def turns(config: ModelConfig, positions_BT: jax.Array) -> Turns | None:
@@ -73,6 +73,17 @@ def turn(x_BTHK: jax.Array, by: Turns, config: ModelConfig, key: bool = False) -
     if config.rotary_pairs == "halves":
         return jnp.concatenate([a, b, rest], -1)
     return jnp.concatenate([jnp.stack([a, b], -1).reshape(turned.shape), rest], -1)
+
+
+def xpos_decay(config: ModelConfig) -> tuple[float, ...] | None:
+    """The logarithm of what each number of a product of query and key is multiplied by for each position between them (xPos, equation 11),
+    where no one factor for each position could hold it; None for others."""
+    if config.positions != "xpos" or config.context <= XPOS_LONGEST:
+        return None
+    R = config.rotated
+    decay_J = np.log((np.arange(0, R, 2) / R + XPOS_GAMMA) / (1 + XPOS_GAMMA)) / XPOS_BASE
+    decay_R = np.tile(decay_J, 2) if config.rotary_pairs == "halves" else np.repeat(decay_J, 2)
+    return (*decay_R.tolist(), *[0.0] * (config.width - R))
 
 
 def alibi_slopes(config: ModelConfig) -> tuple[float, ...] | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tenfold.errors import UserError
 from tenfold.model.attention.kinds import attend, attend_across, attend_cached
 from tenfold.model.cache import Cache, DilatedCache, LayerCache, extend
 from tenfold.model.config import AttentionKind, Dense, ModelConfig
@@ -19,7 +20,8 @@ from tenfold.model.matmul import matmul_transposed
 from tenfold.model.moe import Routing, moe, no_routing
 from tenfold.model.params import Params
 from tenfold.model.positions import Turns, relative_bias, turn, turns
-from tenfold.sharding.axes import constrain
+from tenfold.model.sequence import check_sequence
+from tenfold.sharding.axes import constrain, sequence_parts
 
 
 class Encoded(NamedTuple):
@@ -77,10 +79,13 @@ def forward(
         raise ValueError(f"{T} tokens in a row, but the model knows {config.context} positions")
     if (encoded is None) != (config.encoder_layers == 0):
         raise ValueError("an encoder-decoder's decoder takes what `encode` returns, and no other model does")
+    if cache is not None and sequence_parts() > 1:
+        raise UserError(f"mesh.sequence is {sequence_parts()}, but a row is decoded on whole positions.\n  Decode on a mesh without it.")
+    check_sequence(config, T, sequence_parts())
     if cache is not None:
         config = replace(config, expert_capacity=0.0)  # or what a row gets would depend on who else is decoded beside it
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
-    positions_BT = jnp.arange(T)[None] if cache is None else start_B[:, None] + jnp.arange(T)
+    positions_BT = constrain(jnp.arange(T)[None], None, "positions") if cache is None else start_B[:, None] + jnp.arange(T)
     alone = cache is None or cache.empty
     bias_BHTS = None
     if config.positions == "relative":
@@ -115,7 +120,7 @@ def embed(params: Params, config: ModelConfig, tokens_BT: jax.Array, positions_B
         x_BTD += params["token_type"][0]
     if config.embedding_norm:
         x_BTD = norm(params["embedding_norm"], x_BTD, config)
-    return constrain(x_BTD, "batch", None, None)
+    return constrain(x_BTD, "batch", "positions", None)
 
 
 def blocks(stacks: list, config: ModelConfig, x_BTD, caches: list | None, around: Around):
@@ -155,14 +160,14 @@ def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache:
         if config.residual != "sequential":
             y_BTD = y_BTD if config.residual == "shared" else normed("mlp_norm", x_BTD)
             fed_BTD, routed = feed_forward(layer, config, y_BTD)
-            return constrain(x_BTD + attended_BTD + fed_BTD, "batch", None, None), cache, routed
-        x_BTD = constrain(x_BTD + attended_BTD, "batch", None, None)
+            return constrain(x_BTD + attended_BTD + fed_BTD, "batch", "positions", None), cache, routed
+        x_BTD = constrain(x_BTD + attended_BTD, "batch", "positions", None)
         x_BTD = x_BTD if before else normed("attention_norm", x_BTD)
         if "cross" in layer:
             x_BTD = x_BTD + cross_attention(layer["cross"], config, normed("cross_norm", x_BTD) if before else x_BTD, around.encoded)
             x_BTD = x_BTD if before else normed("cross_norm", x_BTD)
         fed_BTD, routed = feed_forward(layer, config, normed("mlp_norm", x_BTD) if before else x_BTD)
-        x_BTD = constrain(x_BTD + fed_BTD, "batch", None, None)
+        x_BTD = constrain(x_BTD + fed_BTD, "batch", "positions", None)
         return x_BTD if before else normed("mlp_norm", x_BTD), cache, routed
 
     if config.remat == "block" and cache is None:
@@ -178,7 +183,7 @@ def feed_forward(layer: Params, config: ModelConfig, x_BTD: jax.Array) -> tuple[
 def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | DilatedCache | None, around: Around):
     """Multi-head self-attention of one layer: f32[B, T, D], and the layer's cache."""
     q_BTHK, k_BTGK, v_BTGK = (
-        constrain(y, "batch", None, heads, None) for y, heads in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)
+        constrain(y, "batch", "positions", heads, None) for y, heads in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)
     )
     if around.turns is not None:
         q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
@@ -223,4 +228,4 @@ def head(params: Params) -> tuple[jax.Array, jax.Array | None]:
 def logits(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:
     """f32[B, T, V]: the head. For training use `objectives.causal`, which never holds them whole."""
     table_VD, bias_V = head(params)
-    return constrain(plus(matmul_transposed(x_BTD, table_VD, config.dtype), bias_V), "batch", None, "vocab")
+    return constrain(plus(matmul_transposed(x_BTD, table_VD, config.dtype), bias_V), "batch", "positions", "vocab")

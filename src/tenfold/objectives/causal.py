@@ -16,11 +16,12 @@ import jax.numpy as jnp
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.layers import plus
-from tenfold.model.matmul import matmul_transposed, rows, weight_gradient
+from tenfold.model.matmul import matmul_transposed, weight_gradient
 from tenfold.model.moe import Routing
 from tenfold.model.params import Params
 from tenfold.model.transformer import Output, forward, head
 from tenfold.sharding.axes import constrain, on_one_device
+from tenfold.sharding.shards import summed_over_shards
 
 CHUNK_ELEMENTS = 2**26  # of logits at once: 256 MiB of f32
 SLAB = 128  # columns added up at once on a CPU
@@ -72,13 +73,17 @@ def token_logprobs(x_BTD: jax.Array, table_VD: jax.Array, targets_BT: jax.Array,
 
 def chunk_length(B: int, T: int, V: int) -> int:
     """Positions of every row whose logits are made at once: the largest divisor of T that keeps within CHUNK_ELEMENTS."""
-    fits = [n for n in range(1, T + 1) if T % n == 0 and B * n * V <= CHUNK_ELEMENTS]
+    fits = [n for n in range(1, min(T, CHUNK_ELEMENTS // (B * V)) + 1) if T % n == 0]
     return max(fits, default=1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def _token_losses(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss):
     """(objective, nll), both summed over tokens. Only the first is differentiated."""
+    return summed_over_shards(partial(_sums, dtype=dtype, z_loss=z_loss), x_BTD, targets_BT, weights_BT, whole=(table_VD, bias_V))
+
+
+def _sums(x_BTD, targets_BT, weights_BT, table_VD, bias_V, dtype, z_loss):
     table_VD = table_VD.astype(dtype)
 
     def add_chunk(sums, chunk):
@@ -91,6 +96,13 @@ def _token_losses(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss
 
 
 def _forward_with_gradients(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dtype, z_loss):
+    both = partial(_sums_and_gradients, dtype=dtype, z_loss=z_loss)
+    (sums, *of_weights), dx_BTD = summed_over_shards(both, x_BTD, targets_BT, weights_BT, whole=(table_VD, bias_V), kept=True)
+    return sums, (*of_weights, dx_BTD)
+
+
+def _sums_and_gradients(x_BTD, targets_BT, weights_BT, table_VD, bias_V, dtype, z_loss):
+    """((sums, gradients of the table and the bias), the gradient of x)"""
     table_VD = table_VD.astype(dtype)
 
     def add_chunk(carry, chunk):
@@ -103,7 +115,7 @@ def _forward_with_gradients(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dty
         dlogits_BCV = softmax_BCV * scale_BC[..., None] - jnp.where(_hit(logits_BCV, targets_BC), weights_BC[..., None], 0)
         dbias_V = None if bias_V is None else dbias_V + dlogits_BCV.sum((0, 1))
         dlogits_BCV = dlogits_BCV.astype(dtype)
-        dtable_DV += weight_gradient(rows(x_BCD.astype(dtype)), rows(dlogits_BCV))
+        dtable_DV += weight_gradient(x_BCD.astype(dtype), dlogits_BCV)
         dx_BCD = jnp.einsum("bcv,vd->bcd", dlogits_BCV, table_VD, preferred_element_type=jnp.float32)
         return (_add_losses(sums, logz_BC, target_BC, weights_BC, z_loss), dtable_DV, dbias_V), dx_BCD
 
@@ -111,12 +123,12 @@ def _forward_with_gradients(x_BTD, table_VD, bias_V, targets_BT, weights_BT, dty
     start = ((jnp.float32(0), jnp.float32(0)), jnp.zeros((D, V), jnp.float32), None if bias_V is None else jnp.zeros(V, jnp.float32))
     (sums, dtable_DV, dbias_V), dx_NBCD = _scan(add_chunk, start, _chunks(V, x_BTD, targets_BT, weights_BT))
     dx_BTD = jnp.moveaxis(dx_NBCD, 0, 1).reshape(x_BTD.shape)
-    return sums, (dx_BTD, dtable_DV, dbias_V)
+    return (sums, dtable_DV, dbias_V), dx_BTD
 
 
 def _backward(dtype, z_loss, gradients, cotangents):
     scale, _ = cotangents
-    dx_BTD, dtable_DV, dbias_V = gradients
+    dtable_DV, dbias_V, dx_BTD = gradients
     return dx_BTD * scale, (dtable_DV * scale).T, None if dbias_V is None else dbias_V * scale, None, None
 
 

@@ -17,7 +17,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward
 from tenfold.objectives.causal import LossSums, loss_sums
-from tenfold.sharding.axes import constrain
+from tenfold.sharding.axes import constrain, sequence_parts
 
 CHOSEN, MASKED, RANDOM = 0.15, 0.8, 0.1
 
@@ -64,7 +64,7 @@ def masked_loss(
     if config.causal or config.encoder_layers:
         raise ValueError("the masked objective is for a model that looks both ways and has no decoder")
     output = forward(params, config, tokens_BT, segments_BT)
-    if most is not None and most < weights_BT.shape[1]:
+    if most is not None and most < weights_BT.shape[1] and sequence_parts() == 1:  # else the chosen ones would have to be gathered
         weights_BT, places_BC = jax.lax.top_k(weights_BT, most)
         x_BCD = jnp.take_along_axis(output.x_BTD, places_BC[..., None], 1)
         output = output._replace(x_BTD=constrain(x_BCD, "batch", None, None))

@@ -35,8 +35,8 @@ BATCH_ROWS = {0.5e6: 16, 4e6: 128}  # of 32,768 tokens: 524,288 and 4,194,304
 WARMUP_STEPS = 750
 
 NOTES = (
-    "Ding et al. 2023, tables 3 and 4. As printed and as built differ: polynomial decay printed, cosine to 0 built; MAGNETO printed, "
-    "its norms but not its first weights built; weight decay built on matrices only."
+    "Ding et al. 2023, tables 3 and 4. The power of the polynomial decay is not printed: 1. As printed and as built differ: weight decay "
+    "built on matrices only."
 )
 
 
@@ -52,6 +52,7 @@ def longnet(size: str) -> Recipe:
         attention=(SCHEDULE,),
         positions="xpos",
         sub_norm=True,
+        init="magneto",
         remat="block",
         scan=True,
     )
@@ -62,6 +63,7 @@ def longnet(size: str) -> Recipe:
         weight_decay=0.01,
         clip=2.0,
         warmup_tokens=WARMUP_STEPS * batch * CONTEXT,
+        decay="polynomial",
         final_fraction=0.0,
     )
     steps = round(printed.training_tokens / (batch * CONTEXT))

@@ -12,10 +12,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tenfold.errors import UserError
 from tenfold.sharding.config import MeshConfig
 
-MESH_AXES = ("data", "fsdp", "tensor")
+MESH_AXES = ("data", "fsdp", "sequence", "tensor")
 
 RULES: dict[str, str | tuple[str, ...]] = {
     "batch": ("data", "fsdp"),
+    "positions": "sequence",
     "embed": "fsdp",  # of weights; activations leave it whole
     "heads": "tensor",
     "kv_heads": "tensor",
@@ -66,6 +67,14 @@ def batch_cuts(rows: int) -> tuple[str, ...]:
     mesh = jax.sharding.get_abstract_mesh()
     cuts = () if mesh.empty else tuple(axis for axis in RULES["batch"] if mesh.shape[axis] > 1)
     return cuts if rows % math.prod(mesh.shape[axis] for axis in cuts) == 0 else ()
+
+
+def sequence_parts() -> int:
+    """How many parts the mesh in use cuts rows into over their positions; 1 without a mesh, and within a part of a row (`shard_map`)."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or "sequence" in mesh.manual_axes:
+        return 1
+    return mesh.shape["sequence"]
 
 
 def on_one_device(platform: str | None = None) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from tenfold.errors import UserError
+from tenfold.model.sequence import check_sequence
 from tenfold.sharding.axes import RULES, spec
 from tenfold.tokens.loader import Batch, Loader
 from tenfold.train.batch_schedule import BatchSchedule
@@ -46,17 +47,20 @@ class Batches:
 
 def place(read: Callable[[int, int, int], Rows], microbatches: int, size: int, mesh: Mesh) -> DeviceBatch:
     """A DeviceBatch of `read(microbatch, start, stop)`'s rows; each process calls it for the rows of its own devices only."""
-    where = NamedSharding(mesh, spec((None, "batch", None)))
+    where = NamedSharding(mesh, spec((None, "batch", "positions")))
 
     def part(index) -> list[Rows]:
-        numbers, rows, _ = (s.indices(n) for s, n in zip(index, (microbatches, size, 1), strict=True))
+        numbers, rows = (s.indices(n) for s, n in zip(index, (microbatches, size), strict=False))
         return [read(n, rows[0], rows[1]) for n in range(numbers[0], numbers[1])]
+
+    def field_of(field: int, index) -> np.ndarray:
+        return np.stack([np.asarray(rows[field])[:, index[2]] for rows in part(index)])
 
     def placed(field: int, width: int) -> jax.Array:
         shape = (microbatches, size, width)
-        return jax.make_array_from_callback(shape, where, lambda index: np.stack([np.asarray(rows[field]) for rows in part(index)]))
+        return jax.make_array_from_callback(shape, where, lambda index: field_of(field, index))
 
-    ours = next(iter(where.addressable_devices_indices_map((microbatches, size, 1)).values()))
+    ours = next(iter(where.addressable_devices_indices_map((microbatches, size, mesh.shape["sequence"])).values()))
     arrays: list[Any] = [None if array is None else placed(field, array.shape[1]) for field, array in enumerate(part(ours)[0])]
     return DeviceBatch(*arrays)
 
@@ -76,7 +80,8 @@ def place_batch(batch: Batch, mesh: Mesh, mask: bool) -> DeviceBatch:
 
 
 def check_batch(recipe: Recipe, schedule: BatchSchedule, mesh: Mesh) -> None:
-    """Refuses batches that do not divide over the mesh, with the arithmetic."""
+    """Refuses batches, and rows, that do not divide over the mesh, with the arithmetic."""
+    check_sequence(recipe.model, recipe.model.context, mesh.shape["sequence"])
     parts = int(np.prod([mesh.shape[axis] for axis in RULES["batch"]]))
     for stage in schedule.stages:
         size = recipe.train.microbatch or stage.rows

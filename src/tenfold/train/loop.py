@@ -108,7 +108,7 @@ def _steps(session: Session, state: State, first: int, checkpoints: Checkpoints,
                 with meter.pause():
                     if "evaluate" in due and session.held_out:
                         _write_held_out(session, state, done, records)
-                    if "sample" in due and alone:
+                    if "sample" in due and alone and session.mesh.shape["sequence"] == 1:
                         _write_samples(session, state, done, records)
                     if "checkpoint" in due or ending:
                         checkpoints.save(state)

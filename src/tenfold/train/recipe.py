@@ -14,6 +14,7 @@ import yaml
 
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.sequence import check_sequence
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.config import DataConfig
 
@@ -33,8 +34,12 @@ class OptimizerConfig:
     clip: float = 1.0
     """Largest global norm of the gradient; 0 leaves it as it is."""
     warmup_tokens: int = 0
+    decay: Literal["cosine", "polynomial"] = "cosine"
+    """How the rate falls from its peak to `final_fraction` of it."""
+    decay_power: float = 1.0
+    """Of the polynomial: 1 is a straight line."""
     decay_tokens: int = 0
-    """Tokens at which the cosine reaches its end; 0 means the end of the run."""
+    """Tokens at which the decay reaches its end; 0 means the end of the run."""
     final_fraction: float = 0.1
     ramp_batch: int = 0
     """Rows of the first batches; the batch grows by multiples of it. 0 means full batches from the start."""
@@ -50,6 +55,8 @@ class OptimizerConfig:
         for name in ("beta1", "beta2", "final_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"optimizer.{name} is {getattr(self, name)}, but must lie between 0 and 1.")
+        if not 0 < self.decay_power <= 10:
+            raise UserError(f"optimizer.decay_power is {self.decay_power}, but must lie above 0 (and at most 10); 1 is a straight line.")
         if self.eps <= 0:
             raise UserError(f"optimizer.eps is {self.eps}, but must be above 0; GPT-3 used 1e-8.")
 
@@ -160,6 +167,7 @@ class Recipe:
 
     def __post_init__(self):
         _check_objective(self)
+        check_sequence(self.model, self.model.context, max(1, self.mesh.sequence))
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise UserError(f"name is {self.name!r}, but must be a plain folder name, such as my-run.")
         for name in ("balance_loss", "router_z_loss") if not self.model.experts else ():

@@ -1,4 +1,4 @@
-"""The learning rate: a linear warm-up and a cosine, both counted in tokens.
+"""The learning rate: a linear warm-up, and a cosine or a polynomial down, all counted in tokens.
 
 GPT-3 (Brown et al. 2020, appendix B): up over 375 million tokens, then a cosine down to 10% at 260 billion, then level.
 """
@@ -23,7 +23,8 @@ def learning_rate(config: OptimizerConfig, batches: BatchSchedule, steps: int):
         beyond = jnp.maximum(seen - mark_steps[-1], 0) * last_rate
         tokens = jnp.interp(seen, mark_steps, mark_tokens) + beyond
         progress = jnp.clip((tokens - warmup_tokens) / max(decay_tokens - warmup_tokens, 1), 0, 1)
-        cosine = config.final_fraction + (1 - config.final_fraction) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        return config.learning_rate * jnp.minimum(tokens / max(warmup_tokens, 1), 1) * cosine
+        left = 0.5 * (1 + jnp.cos(jnp.pi * progress)) if config.decay == "cosine" else (1 - progress) ** config.decay_power
+        fraction = config.final_fraction + (1 - config.final_fraction) * left
+        return config.learning_rate * jnp.minimum(tokens / max(warmup_tokens, 1), 1) * fraction
 
     return rate

@@ -29,6 +29,9 @@ class Pattern(NamedTuple):
     """What each head's scores lose for each position of distance."""
     causal: bool = True
     """Positions see no later ones. False goes with no window."""
+    decay: tuple[float, ...] | None = None
+    """The logarithm of what each number of a product of query and key is multiplied by for each position of distance (long xPos, which goes
+    with tiles.py alone)."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -95,7 +98,7 @@ def _backward(pattern, saved, dmixed_BTHK):
 
 def mix(q, k, v, segments_BHT, pattern: Pattern) -> tuple[jax.Array, jax.Array]:
     """softmax(q k^T) v, f32[B, H, T, K], and the scores' log-sum-exp, f32[B, H, T]. q (scaled), k, v: [B, H, T, K] of the compute type."""
-    T, (window, _, dtype, alibi, causal) = q.shape[2], pattern
+    T, (window, _, dtype, alibi, causal, _) = q.shape[2], pattern
     blocks = _blocks(T, window)
     mixed, logsumexps = [], []
     for a, b in blocks:
@@ -116,7 +119,7 @@ def mix_gradients(q, k, v, g, delta_BHT, logsumexp_BHT, segments_BHT, pattern: P
     `delta` is the sum over K of g times the result. Where the softmax also runs over keys that are not here, result and log-sum-exp are
     those of the whole: then these are the shares of the gradients that come from here.
     """
-    T, (window, _, dtype, alibi, causal) = q.shape[2], pattern
+    T, (window, _, dtype, alibi, causal, _) = q.shape[2], pattern
     blocks = _blocks(T, window)
     k_BHKS = k.swapaxes(2, 3)
     dq_parts: list[list[jax.Array]] = [[] for _ in blocks]

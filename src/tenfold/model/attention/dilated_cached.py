@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.model.attention.blocked import HIDDEN, Pattern
+from tenfold.model.attention.cached import decayed
 from tenfold.model.cache import DilatedCache, held_positions
 from tenfold.model.config import Dilated
 
@@ -25,10 +26,12 @@ def dilated_cached_attention(kind: Dilated, q_BTHK, k_BTGK, v_BTGK, cache: Dilat
     held_BHM = [held_positions(w, r, k_BHMK, start_B) for w, r, k_BHMK in branches]
     times = [_seen_of_cache(w, r, x, position_BT, start_B) for (w, r, _), x in zip(branches, held_BHM, strict=True)]
     times_BHTS = jnp.concatenate([*times, _times_met(kind, H, position_BT)], 3)
+    position_BHS = jnp.concatenate([*held_BHM, jnp.broadcast_to(position_BT[:, None], (B, H, T))], 2)
+    if pattern.decay is not None:
+        q_BTHK, k_BHSK = decayed(q_BTHK, k_BHSK, start_B, position_BHS, pattern.decay)
     q_BHTK = (q_BTHK * pattern.scale).astype(dtype).astype(held).swapaxes(1, 2)
     scores_BHTS = jnp.einsum("bhtk,bhsk->bhts", q_BHTK, k_BHSK, preferred_element_type=jnp.float32)
     if pattern.alibi is not None:
-        position_BHS = jnp.concatenate([*held_BHM, jnp.broadcast_to(position_BT[:, None], (B, H, T))], 2)
         distance_BHTS = position_BT[:, None, :, None] - position_BHS[:, :, None]
         scores_BHTS -= jnp.asarray(pattern.alibi, jnp.float32)[:, None, None] * distance_BHTS
     # A key met in several branches has a weight for each.

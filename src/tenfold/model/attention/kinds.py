@@ -1,4 +1,5 @@
-"""Attention by kind, with one signature: over a row's own keys (blocked.py, whole.py), a cache (cached.py), an encoder's output."""
+"""Attention by kind, with one signature: over a row's own keys (blocked.py, whole.py, dilated.py; ring.py and dilated_sharded.py where rows
+are cut over their positions), a cache (cached.py), an encoder's output."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +8,13 @@ from tenfold.model.attention.blocked import Pattern, blocked_attention
 from tenfold.model.attention.cached import cached_attention
 from tenfold.model.attention.dilated import dilated_attention
 from tenfold.model.attention.dilated_cached import dilated_cached_attention
+from tenfold.model.attention.dilated_sharded import dilated_attention_sharded
+from tenfold.model.attention.ring import ring_attention
 from tenfold.model.attention.whole import whole_attention
 from tenfold.model.cache import DilatedCache, LayerCache
 from tenfold.model.config import AttentionKind, Banded, Dense, Dilated, ModelConfig
-from tenfold.model.positions import alibi_slopes
+from tenfold.model.positions import alibi_slopes, xpos_decay
+from tenfold.sharding.axes import sequence_parts
 
 
 def window(kind: AttentionKind) -> int | None:
@@ -24,12 +28,16 @@ def window(kind: AttentionKind) -> int | None:
 
 def pattern(kind: AttentionKind, config: ModelConfig) -> Pattern:
     scale = config.width**-0.5 if config.scaled_scores else 1.0
-    return Pattern(window(kind), scale, config.dtype, alibi_slopes(config))
+    return Pattern(window(kind), scale, config.dtype, alibi_slopes(config), decay=xpos_decay(config))
 
 
 def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, segments_BT=None, bias_BHTS=None, causal=True) -> jax.Array:
     """f32[B, T, H, K]: over a row's own keys."""
     how = pattern(kind, config)
+    if sequence_parts() > 1 or how.decay is not None:  # long xPos too: decay is a tile's affair
+        if isinstance(kind, Dilated):
+            return dilated_attention_sharded(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
+        return ring_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how._replace(causal=causal))
     if isinstance(kind, Dilated):
         return dilated_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
     if causal and bias_BHTS is None:
