@@ -159,8 +159,11 @@ def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Arr
 
 def joined(mixed, total, part, logsumexp) -> tuple[jax.Array, jax.Array]:
     """The mixture of two results by their softmax denominators, whose logarithms `total` and `logsumexp` are, and its own (eqs. 9, 10)."""
-    both = jnp.logaddexp(total, logsumexp)
-    return mixed * jnp.exp(total - both)[..., None] + part * jnp.exp(logsumexp - both)[..., None], both
+    pair = jnp.stack([total, logsumexp])  # one array: where XLA reads what it overwrites in two places, it copies all of that first
+    top = pair.max(0)
+    both = top + jnp.log(jnp.exp(pair - top).sum(0))
+    shares = jnp.exp(pair - both)[..., None]
+    return mixed * shares[0] + part * shares[1], both
 
 
 def lay(x: jax.Array, branch: Branch) -> jax.Array:
@@ -181,7 +184,9 @@ def read(x: jax.Array, parts: Parts) -> jax.Array:
 
     Where x has fewer heads, which several share, that of the head's group.
     """
-    if jax.default_backend() == "cpu":  # else XLA would turn all of a bf16 x to f32, before the loop, to read parts of it
+    if (
+        x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu"
+    ):  # else XLA would turn all of a bf16 x to f32, before the loop, to read parts of it
         x, _ = jax.lax.optimization_barrier((x, parts.first))
     if parts.branch.even:
         start, size = _place(x, parts)
