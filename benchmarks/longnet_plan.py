@@ -54,10 +54,9 @@ def compile_step(chips: int, context: int, attention: str, layers: int):
     optimizer = make_optimizer(replace(recipe, model=config))
     place = sharding(mesh, (None, "batch", "positions"))
     tokens, targets, weights = (jax.ShapeDtypeStruct((1, 1, context), t, sharding=place) for t in (jnp.int32, jnp.int32, jnp.float32))
+    shardings, state = state_shardings(config, optimizer, mesh), abstract_state(config, optimizer, mesh)
+    step = jax.jit(partial(train_step, config, optimizer, 0.0), donate_argnums=0, out_shardings=(shardings, None))
     with jax.set_mesh(mesh):
-        shardings = state_shardings(config, optimizer, mesh)
-        step = jax.jit(partial(train_step, config, optimizer, 0.0), donate_argnums=0, out_shardings=(shardings, None))
-        state = abstract_state(config, optimizer, mesh)
         return step.lower(state, DeviceBatch(tokens, targets, weights, None)).compile()
 
 
