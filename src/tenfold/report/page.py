@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from tenfold.errors import UserError
-from tenfold.report import curves, tables
+from tenfold.report import curves, reach, tables
 from tenfold.report.plots import Figure, draw
 from tenfold.report.read import RunFiles, read_run
 
@@ -56,6 +56,7 @@ def render(runs: list[RunFiles]) -> str:
         pace=[figure for figure in (_drawn(curves.throughput(runs)), _drawn(curves.mfu(runs))) if figure],
         course=[figure for figure in (_drawn(curves.learning_rate(runs)), _drawn(curves.gradient_norm(runs))) if figure],
         experts=_experts(runs),
+        reach=_reach(runs),
         samples=[
             {"run": run.name, "colour": i, **tables.samples(run, 3 if len(runs) > 1 else tables.SAMPLE_STEPS)}
             for i, run in enumerate(runs)
@@ -92,6 +93,16 @@ def _experts(runs: list[RunFiles]) -> list[dict[str, Any]]:
             boxes.append({**box, "title": f"{box['title']}, {run.name}"} if len(runs) > 1 else box)
     drops = _drawn(curves.dropped(runs)) if boxes else None
     return [*boxes, drops] if drops else boxes
+
+
+def _reach(runs: list[RunFiles]) -> list[dict[str, Any]]:
+    """Of runs with layers that do not see all: who sees whom."""
+    boxes = []
+    for i, run in enumerate(runs):
+        square, share = reach.picture(run), reach.share_by_layers(run)
+        if square and share:
+            boxes.append({"run": run.name, "colour": i, "square": square, "share": _drawn(share)})
+    return boxes
 
 
 def _drawn(figure: Figure) -> dict[str, Any] | None:

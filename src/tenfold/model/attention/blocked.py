@@ -25,7 +25,7 @@ class Pattern(NamedTuple):
     scale: float
     """What queries are multiplied by."""
     dtype: str
-    alibi: tuple[float, ...] | None = None
+    alibi: tuple[float, ...] | jax.Array | None = None
     """What each head's scores lose for each position of distance."""
     causal: bool = True
     """Positions see no later ones. False goes with no window."""

@@ -7,24 +7,31 @@ softmax over the keys of all branches together, a key that several branches have
 So the backward pass is that of each branch with the log-sum-exp and the result of the whole, and the weights of the mixture have their
 exact gradients without being differentiated. What lives from the forward to the backward pass is linear in T.
 
-Shapes: as model/config.py; N segments of a branch, M positions that a head takes of each. The last segment is filled up with positions that
-nobody sees.
+A head's part of a segment is read, attended to and added to the result in place before the next: beyond operands and results, memory holds
+one part's scores, whatever T is. And products of a single part are those that run fastest: XLA's CPU backend gives batches of them half
+the speed.
+
+Shapes: as model/config.py; N segments of a branch, M positions that a head takes of each, P parts handled at once.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from tenfold.model.attention.blocked import HIDDEN, Pattern, mix, mix_gradients
 from tenfold.model.config import Dilated
+from tenfold.sharding.axes import batch_cuts
 
-ROWS_AT_ONCE = 2048
-"""Segments are attended to in turn, so many gathered positions at once or one segment: what is held for them does not grow with T."""
+ROWS_AT_ONCE = 512
+"""A head's parts of short segments are attended to together, so many positions at once."""
 NOBODY = -1
 """The document of positions that fill up."""
+NOWHERE = 2**31 - 1
+"""A row beyond all: what is read there is 0, what is written there is dropped."""
 
 
 class Branch(NamedTuple):
@@ -44,113 +51,193 @@ class Branch(NamedTuple):
         """M"""
         return -(-self.segment // self.dilation)
 
+    @property
+    def even(self) -> bool:
+        """Whether every head takes as many positions of every segment."""
+        return self.length % self.segment == 0 and self.segment % self.dilation == 0
+
+
+class Parts(NamedTuple):
+    """P segments of a branch, those of all rows of the batch counted through, as one head takes them."""
+
+    branch: Branch
+    first: jax.Array
+    """The first segment."""
+    together: int
+    """P"""
+    head: jax.Array
+    heads: int
+
 
 def branches(kind: Dilated, length: int) -> list[Branch]:
     """The branches of rows of `length` positions, where a longer segment is as one of `length`."""
     return [Branch(length, min(w, length), r) for w, r in zip(kind.segments, kind.dilations, strict=True)]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def dilated_attention(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind: Dilated, pattern: Pattern) -> jax.Array:
+def dilated_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind: Dilated, pattern: Pattern) -> jax.Array:
     """f32[B, T, H, K]. Documents (`segments_BT`, None: one a row) hide keys of other documents; the branches' segments stay where they are.
 
-    A query that no branch takes gets 0. Rounding is as in `blocked_attention`.
+    A query that no branch takes gets 0. Operands are rounded to the pattern's dtype, as are scaled queries and unnormalised weights. On a
+    mesh each device attends to its own rows of the batch.
     """
-    return _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind, pattern)[0]
+    cuts = batch_cuts(q_BTHK.shape[0])
+    if not cuts:
+        return _attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern)
+    own = PartitionSpec(cuts)
+    attend_own = jax.shard_map(
+        lambda *rows: _attention(*rows, kind, pattern), in_specs=own, out_specs=own, axis_names=set(cuts), check_vma=False
+    )
+    return attend_own(q_BTHK, k_BTGK, v_BTGK, segments_BT)
 
 
-def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, kind, pattern):
-    qkv = [x.astype(pattern.dtype) for x in (q_BTHK * pattern.scale, k_BTHK, v_BTHK)]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern) -> jax.Array:
+    return _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern)[0]
+
+
+def _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, pattern):
+    qkv = [x.astype(pattern.dtype) for x in (q_BTHK, k_BTGK, v_BTGK)]
     B, T, H, K = q_BTHK.shape
-    mixed_BTHK, total_BTH = jnp.zeros((B, T, H, K)), jnp.full((B, T, H), HIDDEN)
-    for branch in branches(kind, T):
-        taken = [take(x, branch) for x in qkv]
-        documents = _documents(segments_BT, branch, pattern, (B, T, H))
-        parts = in_turn(functools.partial(mix, pattern=_within(pattern, branch)), (*taken, documents), branch)
-        part_BTHK, logsumexp_BTH = (put(x, branch, fill) for x, fill in zip(parts, (0, HIDDEN), strict=True))
-        before, total_BTH = total_BTH, jnp.logaddexp(total_BTH, logsumexp_BTH)
-        mixed_BTHK *= jnp.exp(before - total_BTH)[..., None]
-        mixed_BTHK += part_BTHK * jnp.exp(logsumexp_BTH - total_BTH)[..., None]
-    return mixed_BTHK, (*qkv, mixed_BTHK, total_BTH, segments_BT)
+    nothing = [jnp.zeros((B, T, H, K)), jnp.full((B, T, H), HIDDEN)]
+    mixed_BTHK, total_BTH = add_branches(qkv, segments_BT, branches(kind, T), pattern, nothing)
+    like = [jnp.zeros((), x.dtype) for x in (q_BTHK, k_BTGK, v_BTGK)]
+    return mixed_BTHK, (*like, *qkv, mixed_BTHK, total_BTH, segments_BT)
+
+
+def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array]) -> list[jax.Array]:
+    """`sofar` after the mixture with these branches: a result f32[B, T, H, K] and the log-sum-exp of its scores f32[B, T, H], which is
+    HIDDEN where nothing is seen yet. q, k, v: [B, T, H or G, K] of the compute type.
+    """
+
+    def add(parts: Parts, operands, sofar):
+        q, k, v, document = read_all(operands, parts)
+        part, logsumexp = mix(scaled(q, pattern), k, v, seen_by(document, parts, pattern), within(pattern, parts))
+        mixed, total = read_all(sofar, parts)
+        return joined(mixed, total, part, logsumexp)
+
+    for branch in which:
+        sofar = each_part(add, branch, qkv[0].shape[2], [*qkv, segments_BT], sofar)
+    return sofar
 
 
 def _backward(kind, pattern, saved, dmixed_BTHK):
-    *qkv, mixed_BTHK, total_BTH, segments_BT = saved
+    *like, q, k, v, mixed_BTHK, total_BTH, segments_BT = saved
     delta_BTH = (dmixed_BTHK * mixed_BTHK).sum(-1)
-    operands = [*qkv, dmixed_BTHK.astype(pattern.dtype), delta_BTH, total_BTH]
-    gradients = [jnp.zeros(dmixed_BTHK.shape)] * 3
-    for branch in branches(kind, dmixed_BTHK.shape[1]):
-        taken = [take(x, branch) for x in operands]
-        documents = _documents(segments_BT, branch, pattern, total_BTH.shape)
-        found = in_turn(functools.partial(_branch_gradients, _within(pattern, branch)), (*taken, documents), branch)
-        gradients = [gradient + put(x, branch, 0) for gradient, x in zip(gradients, found, strict=True)]
-    dq_BTHK, dk_BTHK, dv_BTHK = gradients
-    return dq_BTHK * pattern.scale, dk_BTHK, dv_BTHK, None
+
+    def add(parts: Parts, operands, sofar):
+        q, k, v, g, delta, total, document = read_all(operands, parts)
+        own = (seen_by(document, parts, pattern), within(pattern, parts))
+        dq, dk, dv = mix_gradients(scaled(q, pattern), k, v, g.astype(pattern.dtype), delta, total, *own)
+        return [x + y for x, y in zip(read_all(sofar, parts), (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
+
+    gradients = [jnp.zeros(x.shape) for x in (q, k, v)]
+    for branch in branches(kind, q.shape[1]):
+        gradients = each_part(add, branch, q.shape[2], [q, k, v, dmixed_BTHK, delta_BTH, total_BTH, segments_BT], gradients)
+    return *(gradient.astype(x.dtype) for gradient, x in zip(gradients, like, strict=True)), None
 
 
-dilated_attention.defvjp(_forward, _backward)
+_attention.defvjp(_forward, _backward)
 
 
-def _branch_gradients(pattern: Pattern, q, k, v, g, delta, logsumexp, documents):
-    dq_BHKM, dk_BHMK, dv_BHMK = mix_gradients(q, k, v, g, delta, logsumexp, documents, pattern)
-    return dq_BHKM.swapaxes(2, 3), dk_BHMK, dv_BHMK
+def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]) -> list[jax.Array]:
+    """`sofar`, where `step(parts, operands, sofar)` has been written to all the branch's parts of it, one after the other.
+
+    Arrays are [B, T, H, ...] or [B, T], or None; `step` has them as `lay` gives them.
+    """
+    segments = sofar[0].shape[0] * branch.segments
+    most = max(1, min(segments, ROWS_AT_ONCE // branch.taken))
+    together = next(size for size in range(most, 0, -1) if segments % size == 0)
+    laid = [None if x is None else lay(x, branch) for x in operands]
+
+    def turn(number, sofar):
+        parts = Parts(branch, number // heads * together, together, number % heads, heads)
+        return [write(x, y, parts) for x, y in zip(sofar, step(parts, laid, sofar), strict=True)]
+
+    found = jax.lax.fori_loop(0, segments // together * heads, turn, [lay(x, branch) for x in sofar])
+    return [y.reshape(x.shape) for x, y in zip(sofar, found, strict=True)]
 
 
-def _within(pattern: Pattern, branch: Branch) -> Pattern:
-    """The pattern among the positions taken, which stand `dilation` apart."""
-    alibi = pattern.alibi and tuple(slope * branch.dilation for slope in pattern.alibi)
-    return pattern._replace(alibi=alibi)
+def joined(mixed, total, part, logsumexp) -> tuple[jax.Array, jax.Array]:
+    """The mixture of two results by their softmax denominators, whose logarithms `total` and `logsumexp` are, and its own (eqs. 9, 10)."""
+    pair = jnp.stack([total, logsumexp])  # one array: where XLA reads what it overwrites in two places, it copies all of that first
+    top = pair.max(0)
+    both = top + jnp.log(jnp.exp(pair - top).sum(0))
+    shares = jnp.exp(pair - both)[..., None]
+    return mixed * shares[0] + part * shares[1], both
 
 
-def _documents(segments_BT, branch: Branch, pattern: Pattern, shape: tuple[int, int, int]):
-    """int32[B, N, H, M]: the document of each position taken, NOBODY for those that fill up; None where causality hides all there is."""
-    if segments_BT is None and pattern.causal:
-        return None  # what fills up stands at the end
-    one_BT = jnp.zeros(shape[:2], jnp.int32) if segments_BT is None else segments_BT
-    return take(jnp.broadcast_to(one_BT[..., None], shape), branch, NOBODY)
+def lay(x: jax.Array, branch: Branch) -> jax.Array:
+    """[B, T, H, ...] as its branch's parts are read and written: [B N, M, r H, ...], or [B T, H, ...] where they are uneven.
+
+    The shape is made outside the loop over parts: XLA writes in place only where nothing reshapes what it writes to.
+    """
+    B, T, *rest = x.shape if x.ndim > 2 else (*x.shape, 1)
+    return x.reshape(-1, branch.taken, branch.dilation * rest[0], *rest[1:]) if branch.even else x.reshape(B * T, *rest)
 
 
-def take(x_BTH: jax.Array, branch: Branch, fill=0) -> jax.Array:
-    """[B, T, H, ...] -> [B, N, H, M, ...]: the positions that each head takes of each segment (equations 3 to 5 and 13 to 15)."""
-    T, w, r = branch
-    x_BTH = _fill_up(x_BTH, 1, branch.segments * w, fill)
-    x_BNWH = x_BTH.reshape(x_BTH.shape[0], branch.segments, w, *x_BTH.shape[2:])
-    x_BNWH = _fill_up(x_BNWH, 2, branch.taken * r, fill)
-    return jnp.stack([x_BNWH[:, :, head % r :: r, head] for head in range(x_BNWH.shape[3])], 2)
+def read_all(arrays: list, parts: Parts) -> list[Any]:
+    return [None if x is None else read(x, parts) for x in arrays]
 
 
-def put(y_BNHM: jax.Array, branch: Branch, fill: float) -> jax.Array:
-    """[B, N, H, M, ...] -> [B, T, H, ...]: `take` undone, with `fill` at the positions that a head did not take (equations 7 and 8)."""
-    T, w, r = branch
-    y_BNMH = jnp.moveaxis(y_BNHM, 2, 3)
-    B, N, M, H, *rest = y_BNMH.shape
-    taken_RH = jnp.arange(r)[:, None] == jnp.arange(H) % r
-    y_BNMRH = jnp.where(taken_RH.reshape(r, H, *[1] * len(rest)), y_BNMH[:, :, :, None], fill)
-    return y_BNMRH.reshape(B, N, M * r, H, *rest)[:, :, :w].reshape(B, N * w, H, *rest)[:, :T]
+def read(x: jax.Array, parts: Parts) -> jax.Array:
+    """-> [P, 1, M, ...]: what the head takes of the segments (equations 3 to 5 and 13 to 15), and 0 where it fills up.
 
-
-def in_turn(function: Callable, arrays: tuple, branch: Branch) -> tuple[jax.Array, ...]:
-    """`function` of arrays [rows, H, M, ...], a row being a segment, for arrays [B, N, H, M, ...] or None; so are its results."""
-    B, N, H, M = arrays[0].shape[:4]
-    turns = -(-N // max(1, ROWS_AT_ONCE // (B * M)))
-    together = -(-N // turns)
-
-    def cut(x):
-        x = _fill_up(x, 1, turns * together, 0)
-        return jnp.moveaxis(x.reshape(B, turns, together, *x.shape[2:]), 1, 0).reshape(turns, B * together, *x.shape[2:])
-
-    def joined(y):
-        y = jnp.moveaxis(y.reshape(turns, B, together, *y.shape[2:]), 0, 1)
-        return y.reshape(B, turns * together, *y.shape[3:])[:, :N]
-
-    pieces = jax.tree.map(cut, arrays)
-    if turns == 1:
-        found = jax.tree.map(lambda y: y[None], function(*jax.tree.map(lambda x: x[0], pieces)))
+    Where x has fewer heads, which several share, that of the head's group.
+    """
+    if (
+        x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu"
+    ):  # else XLA would turn all of a bf16 x to f32, before the loop, to read parts of it
+        x, _ = jax.lax.optimization_barrier((x, parts.first))
+    if parts.branch.even:
+        start, size = _place(x, parts)
+        y = jax.lax.dynamic_slice(x, start, size)
     else:
-        found = jax.lax.map(lambda piece: function(*piece), pieces)
-    return jax.tree.map(joined, found)
+        y = x.at[_rows(parts), _column(x.shape[1], parts)].get(mode="fill", fill_value=0)
+    return y.reshape(parts.together, 1, parts.branch.taken, *x.shape[3 if parts.branch.even else 2 :])
 
 
-def _fill_up(x: jax.Array, axis: int, size: int, fill) -> jax.Array:
-    missing = size - x.shape[axis]
-    return x if missing == 0 else jnp.pad(x, [(0, missing if a == axis else 0) for a in range(x.ndim)], constant_values=fill)
+def write(x: jax.Array, y_P1M: jax.Array, parts: Parts) -> jax.Array:
+    """`x` with [P, 1, M, ...] in the places that `read` reads (equations 7 and 8)."""
+    if parts.branch.even:
+        start, size = _place(x, parts)
+        return jax.lax.dynamic_update_slice(x, y_P1M.reshape(size), start)
+    return x.at[_rows(parts), _column(x.shape[1], parts)].set(y_P1M[:, 0], mode="drop", unique_indices=True)
+
+
+def _column(count: int, parts: Parts) -> jax.Array:
+    return parts.head * count // parts.heads
+
+
+def _place(x: jax.Array, parts: Parts) -> tuple[tuple, tuple]:
+    """The first index of an even branch's parts, and their shape."""
+    (_, M, columns, *rest), r = x.shape, parts.branch.dilation
+    column = parts.head % r * (columns // r) + _column(columns // r, parts)
+    return (parts.first, 0, column, *[0] * len(rest)), (parts.together, M, 1, *rest)
+
+
+def _rows(parts: Parts) -> jax.Array:
+    """int32[P, M]: which of all B T positions the head takes; NOWHERE where it fills up."""
+    (T, w, r), N = parts.branch, parts.branch.segments
+    segment_P1 = (parts.first + jnp.arange(parts.together))[:, None]
+    place_M = parts.head % r + r * jnp.arange(parts.branch.taken)
+    position_PM = segment_P1 % N * w + place_M
+    return jnp.where((place_M < w) & (position_PM < T), segment_P1 // N * T + position_PM, NOWHERE)
+
+
+def seen_by(document_P1M: jax.Array | None, parts: Parts, pattern: Pattern) -> jax.Array | None:
+    """int32[P, 1, M]: the document of each position, NOBODY for those that fill up; None where no key has to be hidden by it."""
+    if parts.branch.even or (document_P1M is None and pattern.causal):
+        return document_P1M  # what fills up stands at the end
+    real_P1M = (_rows(parts) < NOWHERE)[:, None]
+    return jnp.where(real_P1M, 0 if document_P1M is None else document_P1M, NOBODY)
+
+
+def scaled(q: jax.Array, pattern: Pattern) -> jax.Array:
+    return (q.astype(jnp.float32) * pattern.scale).astype(pattern.dtype)
+
+
+def within(pattern: Pattern, parts: Parts) -> Pattern:
+    """What is seen among the positions that one head takes, which stand `dilation` apart."""
+    if pattern.alibi is None:
+        return pattern
+    return pattern._replace(alibi=jnp.asarray(pattern.alibi, jnp.float32)[parts.head][None] * parts.branch.dilation)

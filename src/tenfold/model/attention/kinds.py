@@ -38,11 +38,11 @@ def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, seg
         if isinstance(kind, Dilated):
             return dilated_attention_sharded(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
         return ring_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how._replace(causal=causal))
-    if isinstance(kind, Dilated) or (causal and bias_BHTS is None):
+    if isinstance(kind, Dilated):
+        return dilated_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
+    if causal and bias_BHTS is None:
         if config.groups < config.heads:
             k_BTGK, v_BTGK = (jnp.repeat(x, config.heads // config.groups, 2) for x in (k_BTGK, v_BTGK))
-        if isinstance(kind, Dilated):
-            return dilated_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
         return blocked_attention(q_BTHK, k_BTGK, v_BTGK, segments_BT, how)
     T = q_BTHK.shape[1]
     distance_TS = jnp.arange(T)[:, None] - jnp.arange(T)
