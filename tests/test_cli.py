@@ -103,7 +103,10 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
         (["train", "gpt3-125m"], "tenfold train: data.paths is empty: there is nothing to train on."),
         (["train", "gpt3-125m", "--data", "not-there"], "not-there"),
         (["train", "RECIPE", "--model.vocab", "100"], "100"),
-        (["train", "RECIPE", "--mesh.data", "3"], "tenfold train: mesh data 3 x fsdp 1 x tensor 1 = 3, but there are 1 devices."),
+        (
+            ["train", "RECIPE", "--mesh.data", "3"],
+            "tenfold train: mesh data 3 x fsdp 1 x sequence 1 x tensor 1 = 3, but there are 1 devices.",
+        ),
         (["train", "RECIPE", "--show-batch", "99"], "tenfold train: --show-batch is 99, but the run's steps are 1 to 12."),
         (["train", "RECIPE", "--coordinator", "here"], "tenfold train: --coordinator is 'here', but must be HOST:PORT"),
         (["generate", "nowhere"], "tenfold generate: nowhere is not a run: it holds no recipe.yaml."),

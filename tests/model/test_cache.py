@@ -63,6 +63,7 @@ class TestCachedDecoding:
         np.testing.assert_allclose(jnp.concatenate(found, 1), score(params, config, tokens_BT), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dilated_layers_decode_across_their_segments(tiny, noisy_params, score, tokens):
     """Segments of 3 and 8 in a row of 16, none of whose dilations divides them: rows of different lengths, and pieces of several tokens."""
     shared = (tiny, noisy_params, score, tokens, ("dilated:3x1,8x2,16x5",))

@@ -92,7 +92,14 @@ def test_only_adapters_have_gradients(base):
     assert not any(np.asarray(g).any() for g in jax.tree.leaves(of_base))
 
 
-@pytest.mark.parametrize("changes", [dict(), dict(gated=False), dict(attention=("dense",), encoder_layers=2, positions="relative")])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(),
+        dict(gated=False),
+        pytest.param(dict(attention=("dense",), encoder_layers=2, positions="relative"), marks=pytest.mark.slow),
+    ],
+)
 def test_beside_the_weights_is_merged_into_them(changes):
     """The same loss and gradients of A and B, for a gated, a plain and an encoder-decoder's feed-forward, self- and cross-attention."""
     config = replace(CONFIG, **changes)
@@ -245,6 +252,7 @@ def test_a_base_in_8_bits_learns_too(place):
     assert sum(path.stat().st_size for path in (folder / "int8" / "checkpoints" / "12").rglob("*")) < 1_000_000
 
 
+@pytest.mark.slow
 def test_adapters_of_peft_go_on_or_are_merged(place):
     """They begin where they were: the loss before the first step is that of the model they make, either way; other ranks are refused."""
     folder, recipe = place
