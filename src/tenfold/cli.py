@@ -110,7 +110,8 @@ def train(argv: list[str]) -> int:
         print(f"Stopped at step {run.result['steps']}, with a checkpoint. The same command goes on from there.")
         return 130
     if options.processes.process == 0:
-        print(f"Done: {path}\n  next: tenfold generate {path} --prompt ...   tenfold report {path}")
+        write = f"tenfold generate {path} --prompt ...   " if options.recipe.train.objective == "causal" else ""
+        print(f"Done: {path}\n  next: {write}tenfold report {path}")
     return 0
 
 
