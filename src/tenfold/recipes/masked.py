@@ -4,6 +4,7 @@ BERT: Devlin et al. 2019, appendix A.2. T5: Raffel et al. 2020, section 3.1.2. W
 """
 
 from dataclasses import replace
+from typing import Any
 
 from tenfold.model.families.registry import published
 from tenfold.tokens.config import DataConfig
@@ -55,7 +56,7 @@ def bert_tiny() -> Recipe:
 
 def t5_tiny() -> Recipe:
     """T5's shape at 2 layers of 128 in the encoder and in the decoder; steps for about a minute."""
-    shape = dict(vocab=SMALL_VOCAB, context=64, layers=2, encoder_layers=2, embed=128, heads=2, head_dim=64, mlp=512)
+    shape: dict[str, Any] = dict(vocab=SMALL_VOCAB, context=64, layers=2, encoder_layers=2, embed=128, heads=2, head_dim=64, mlp=512)
     model = replace(published()["t5-small"], head_scale=1.0, **shape)
     return _tiny("t5-tiny", "T5's shape, small; its logits are not scaled down, as its table starts small.", model, "span", T5_STEPS, 1e-3)
 
