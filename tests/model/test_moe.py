@@ -180,6 +180,7 @@ def test_a_scanned_mixture_is_the_unrolled_one(config, noisy_params, tokens):
     assert float(out.routing.layers) == 4 and float(out.routing.load_E.sum()) == pytest.approx(4)
 
 
+@pytest.mark.slow
 def test_a_cached_mixture_scores_as_the_whole_text_and_drops_nothing(noisy_params, tokens):
     """Row by row and token by token, whoever else is in the batch: capacity is for training."""
     config = replace(MIXTRAL, expert_capacity=0.5)

@@ -60,6 +60,7 @@ CONFIG = ModelConfig(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_the_chosen_positions():
     """Other targets change nothing; a chosen position's gradient reaches both sides of it; the weight is the chosen ones' count."""
     params = init_params(jax.random.key(0), CONFIG)

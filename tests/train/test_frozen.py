@@ -44,6 +44,7 @@ def test_frozen_weights_do_not_move(frozen):
     assert float(metrics.grad_norm) > 0
 
 
+@pytest.mark.slow
 def test_the_gradient_is_clipped_and_measured_without_frozen_weights():
     """The norm is that of the weights that move: less than that of all."""
     mesh, norms = make_mesh(MeshConfig(), jax.devices()[:1]), []

@@ -137,6 +137,7 @@ def test_targets_a_model_has_not_are_refused(model, targets, message):
         trained_params(replace(CONFIG, **model), replace(LORA, targets=targets))
 
 
+@pytest.mark.slow
 def test_gradients_beside_int8_are_the_slopes(base):
     """Of the loss of the model in 8 bits, along a random direction of all A and B, by differences."""
     small = quantised_params(CONFIG, base)

@@ -44,7 +44,7 @@ class StopAt(Quiet):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=[pytest.param("masked", marks=pytest.mark.slow), "span"])
 def whole(request, data, tmp_path_factory) -> Path:
     """A run of 8 steps that nothing interrupted."""
     out = tmp_path_factory.mktemp(request.param) / "run"

@@ -82,6 +82,7 @@ def test_a_mixture_adds_its_router_losses_by_the_tokens_that_count(microbatches)
     assert float(metrics.routing.load_E.sum()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_balance_loss_spreads_tokens_over_experts():
     """A router that sends nearly all to one expert: 60 steps with the loss bring every expert to a fair part, without it they do not."""
     least = {}
