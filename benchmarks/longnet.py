@@ -1,9 +1,9 @@
 """LongNet's dilated attention on this machine: each figure of docs/longnet.md by one command.
 
-python benchmarks/longnet.py linear                time and memory from 8 thousand positions to 4 million, beside dense attention
+python benchmarks/longnet.py linear      time and memory from 8 thousand positions to 4 million, beside dense attention
 python benchmarks/longnet.py compare --torchscale CHECKOUT --peers-python PATH_TO_A_PYTHON_WITH_TORCH_AND_EINOPS
-python benchmarks/longnet.py stream OUT            a layer over 2^30 tokens, out of core, checked against the equations
-    python benchmarks/longnet.py plan                  the training step at that length, compiled for TPU pods (needs tenfold[plan])
+python benchmarks/longnet.py stream OUT  a layer over 2^30 tokens, out of core, checked against the equations
+python benchmarks/longnet.py plan        the training step at that length, compiled for TPU pods (needs tenfold[plan])
 """
 
 import argparse

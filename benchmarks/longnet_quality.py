@@ -49,20 +49,18 @@ def once(place: Path, make):
     return json.loads(place.read_text())
 
 
-def text_recipe(options, kind: str, context: int, seed: int):
+def model_config(options, kind: str, vocab: int, context: int):
     from tenfold.model.config import ModelConfig
+
+    shape = dict(layers=options.layers, embed=options.embed, heads=4)
+    return ModelConfig(vocab=vocab, context=context, positions="rotary", attention=(KINDS[kind],), **shape)
+
+
+def text_recipe(options, kind: str, context: int, seed: int):
     from tenfold.tokens.config import DataConfig
     from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
 
-    model = ModelConfig(
-        vocab=options.vocab,
-        context=context,
-        layers=options.layers,
-        embed=options.embed,
-        heads=4,
-        positions="rotary",
-        attention=(KINDS[kind],),
-    )
+    model = model_config(options, kind, options.vocab, context)
     steps = max(1, options.tokens // STEP_TOKENS)
     return Recipe(
         name=f"{kind}-{context}-{seed}",
@@ -143,7 +141,6 @@ def recall_run(options, kind: str, seed: int) -> dict:
     import jax
     import jax.numpy as jnp
 
-    from tenfold.model.config import ModelConfig
     from tenfold.model.transformer import forward, logits
     from tenfold.sharding.axes import make_mesh
     from tenfold.tokens.loader import Batch
@@ -154,15 +151,7 @@ def recall_run(options, kind: str, seed: int) -> dict:
     from tenfold.train.step import jit_train_step
 
     T, rows, start = options.context, max(1, STEP_TOKENS // options.context), time.perf_counter()
-    model = ModelConfig(
-        vocab=KEYS + VALUES + NOISE,
-        context=T,
-        layers=options.layers,
-        embed=options.embed,
-        heads=4,
-        positions="rotary",
-        attention=(KINDS[kind],),
-    )
+    model = model_config(options, kind, KEYS + VALUES + NOISE, T)
     warmup = options.steps * rows * T // 20
     optimizer_config = OptimizerConfig(learning_rate=2e-3, warmup_tokens=warmup)
     recipe = Recipe(model=model, optimizer=optimizer_config, train=TrainConfig(steps=options.steps, batch=rows))

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from tenfold.model.matmul import dot, fixed
 
 HIDDEN = -1e30  # the score of a key that may not be seen; its weight is exactly 0
+NOBODY = -1  # the document of a position that fills up: it sees nothing and nothing sees it
 
 
 class Pattern(NamedTuple):
@@ -149,3 +150,12 @@ def _hidden_out(scores, seen):
 
 
 blocked_attention.defvjp(_forward, _backward)
+
+
+def joined(mixed, total, part, logsumexp) -> tuple[jax.Array, jax.Array]:
+    """The result [..., K] and log-sum-exp [...] over two sets of keys, of those over each: mixed by their softmax denominators."""
+    pair = jnp.stack([total, logsumexp])  # one array: where XLA reads what it overwrites in two places, it copies all of that first
+    top = pair.max(0)
+    both = top + jnp.log(jnp.exp(pair - top).sum(0))
+    shares = jnp.exp(pair - both)[..., None]
+    return mixed * shares[0] + part * shares[1], both

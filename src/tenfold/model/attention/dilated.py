@@ -22,14 +22,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from tenfold.model.attention.blocked import HIDDEN, Pattern, mix, mix_gradients
+from tenfold.model.attention.blocked import HIDDEN, NOBODY, Pattern, joined, mix, mix_gradients
 from tenfold.model.config import Dilated
 from tenfold.sharding.axes import batch_cuts
 
 ROWS_AT_ONCE = 512
 """A head's parts of short segments are attended to together, so many positions at once."""
-NOBODY = -1
-"""The document of positions that fill up."""
 NOWHERE = 2**31 - 1
 """A row beyond all: what is read there is 0, what is written there is dropped."""
 
@@ -122,7 +120,19 @@ def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern
 
 def _backward(kind, pattern, saved, dmixed_BTHK):
     *like, q, k, v, mixed_BTHK, total_BTH, segments_BT = saved
-    delta_BTH = (dmixed_BTHK * mixed_BTHK).sum(-1)
+    whole = [dmixed_BTHK, (dmixed_BTHK * mixed_BTHK).sum(-1), total_BTH]
+    nothing = [jnp.zeros(x.shape) for x in (q, k, v)]
+    gradients = add_gradients([q, k, v], whole, segments_BT, branches(kind, q.shape[1]), pattern, nothing)
+    return *(gradient.astype(x.dtype) for gradient, x in zip(gradients, like, strict=True)), None
+
+
+_attention.defvjp(_forward, _backward)
+
+
+def add_gradients(qkv: list[jax.Array], whole: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array]):
+    """`sofar`, f32 gradients of q, k and v, with these branches' shares. `whole` is the gradient of the result over all branches, the sum
+    over K of that times the result, and the log-sum-exp.
+    """
 
     def add(parts: Parts, operands, sofar):
         q, k, v, g, delta, total, document = read_all(operands, parts)
@@ -130,13 +140,9 @@ def _backward(kind, pattern, saved, dmixed_BTHK):
         dq, dk, dv = mix_gradients(scaled(q, pattern), k, v, g.astype(pattern.dtype), delta, total, *own)
         return [x + y for x, y in zip(read_all(sofar, parts), (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
 
-    gradients = [jnp.zeros(x.shape) for x in (q, k, v)]
-    for branch in branches(kind, q.shape[1]):
-        gradients = each_part(add, branch, q.shape[2], [q, k, v, dmixed_BTHK, delta_BTH, total_BTH, segments_BT], gradients)
-    return *(gradient.astype(x.dtype) for gradient, x in zip(gradients, like, strict=True)), None
-
-
-_attention.defvjp(_forward, _backward)
+    for branch in which:
+        sofar = each_part(add, branch, qkv[0].shape[2], [*qkv, *whole, segments_BT], sofar)
+    return sofar
 
 
 def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]) -> list[jax.Array]:
@@ -157,15 +163,6 @@ def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Arr
     return [y.reshape(x.shape) for x, y in zip(sofar, found, strict=True)]
 
 
-def joined(mixed, total, part, logsumexp) -> tuple[jax.Array, jax.Array]:
-    """The mixture of two results by their softmax denominators, whose logarithms `total` and `logsumexp` are, and its own (eqs. 9, 10)."""
-    pair = jnp.stack([total, logsumexp])  # one array: where XLA reads what it overwrites in two places, it copies all of that first
-    top = pair.max(0)
-    both = top + jnp.log(jnp.exp(pair - top).sum(0))
-    shares = jnp.exp(pair - both)[..., None]
-    return mixed * shares[0] + part * shares[1], both
-
-
 def lay(x: jax.Array, branch: Branch) -> jax.Array:
     """[B, T, H, ...] as its branch's parts are read and written: [B N, M, r H, ...], or [B T, H, ...] where they are uneven.
 
@@ -184,9 +181,8 @@ def read(x: jax.Array, parts: Parts) -> jax.Array:
 
     Where x has fewer heads, which several share, that of the head's group.
     """
-    if (
-        x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu"
-    ):  # else XLA would turn all of a bf16 x to f32, before the loop, to read parts of it
+    if x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu":
+        # Else XLA would turn all of x to f32, before the loop, to read parts of it.
         x, _ = jax.lax.optimization_barrier((x, parts.first))
     if parts.branch.even:
         start, size = _place(x, parts)

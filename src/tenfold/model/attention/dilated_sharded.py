@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tenfold.model.attention import dilated
-from tenfold.model.attention.blocked import HIDDEN, Pattern
+from tenfold.model.attention.blocked import HIDDEN, NOBODY, Pattern, joined
+from tenfold.model.attention.dilated import add_branches, add_gradients, branches
 from tenfold.model.attention.ring import distance_of, first_head
-from tenfold.model.attention.tiles import NOBODY, Places, joined, mix_tiles, mix_tiles_gradients
+from tenfold.model.attention.tiles import Places, mix_tiles, mix_tiles_gradients
 from tenfold.model.config import Dilated
 from tenfold.sharding.axes import sequence_parts
 from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, parts_over, place_on
@@ -122,7 +122,7 @@ def _forward_in_shard(q, k, v, segments, kind: Dilated, pattern: Pattern, parts:
     local, others = _split(kind, pattern, H, L, parts)
     mixed, total = jnp.zeros(q.shape, jnp.float32), jnp.full(q.shape[:3], HIDDEN)
     if local:
-        mixed, (*_, total, _) = _forward_where_it_lies(q, k, v, segments, local, pattern)
+        mixed, total = add_branches([q, k, v], segments, branches(local, L), pattern._replace(scale=1.0), [mixed, total])
     for part in others:
         at = here(part, H)
         q_rows, k_rows, v_rows = (take(x, part, at) for x in (q, k, v))
@@ -138,10 +138,10 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
     k, v = (jnp.repeat(x, H // G, 2) for x in (k, v))
     local, others = _split(kind, pattern, H, L, parts)
     gradients = [jnp.zeros(q.shape, jnp.float32)] * 3
-    if local:
-        _, (*operands, _, _, _) = _forward_where_it_lies(q, k, v, segments, local, pattern)  # nothing reads, or computes, its result
-        gradients = dilated._backward(local, pattern._replace(scale=1.0), (*operands, mixed, total, segments), dmixed)[:3]
     delta = (dmixed * mixed).sum(-1)
+    if local:
+        whole, own = [dmixed, delta, total], pattern._replace(scale=1.0)
+        gradients = add_gradients([q, k, v], whole, segments, branches(local, L), own, gradients)
     for part in others:
         at = here(part, H)
         q_rows, k_rows, v_rows, g, *whole = (take(x, part, at) for x in (q, k, v, dmixed.astype(pattern.dtype), delta, total))
@@ -152,12 +152,6 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
         gradients = [gradient + put(x, part, at, 0) for gradient, x in zip(gradients, found, strict=True)]
     dq, *of_keys = gradients
     return dq, *(x.reshape(B, L, G, H // G, K).sum(3) for x in of_keys)
-
-
-def _forward_where_it_lies(q, k, v, segments, kind: Dilated, pattern: Pattern):
-    """dilated.py's result, and what it keeps. Of f32, which it rounds to what they were, so that its gradients are f32 too."""
-    q, k, v = (x.astype(jnp.float32) for x in (q, k, v))
-    return dilated._forward(q, k, v, segments, kind, pattern._replace(scale=1.0))
 
 
 def _places(segments, shape, part: Part, at: Here, pattern: Pattern) -> tuple[Places, Places]:

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tenfold.model.attention.blocked import HIDDEN, Pattern
-from tenfold.model.attention.tiles import Distance, Places, joined, mix_tiles, mix_tiles_gradients
+from tenfold.model.attention.blocked import HIDDEN, Pattern, joined
+from tenfold.model.attention.tiles import Distance, Places, mix_tiles, mix_tiles_gradients
 from tenfold.sharding.axes import sequence_parts
 from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, place_on
 

@@ -2,7 +2,7 @@
 
 A tile of queries meets a tile of keys at a time, so that what is held does not grow with either (Dao et al. 2022, FlashAttention,
 algorithms 1 and 4), and tiles that see nothing of each other are passed over. Log-sum-exps come out, so that results over other keys can be
-joined (`joined`), and the log-sum-exp and result over all keys go into the gradients.
+joined (`blocked.joined`), and the log-sum-exp and result over all keys go into the gradients.
 
 Shapes: B rows, H, K as in model/config.py; T queries, S keys.
 """
@@ -14,15 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tenfold.model.attention.blocked import HIDDEN, Pattern
+from tenfold.model.attention.blocked import HIDDEN, NOBODY, Pattern
 from tenfold.model.matmul import dot, fixed
 
 TILE = 512
 """Queries, and keys, of a tile."""
 ROWS_HEADS = 64
 """Rows times heads that are attended to at once, or one row."""
-NOBODY = -1
-"""The document of a position that sees nothing and that nothing sees."""
 BEYOND = 2**31 - 1
 """The place of keys that fill up the last tile."""
 
@@ -160,12 +158,6 @@ def _decays(asking: Places, own: Places, distance: Distance):
 def _times(x, factor):
     """x times a factor, of x's type."""
     return x if factor is None else (x * factor).astype(x.dtype)
-
-
-def joined(mixed, total, part, logsumexp) -> tuple[jax.Array, jax.Array]:
-    """The result [..., K] and log-sum-exp [...] over the keys of both."""
-    both = jnp.logaddexp(total, logsumexp)
-    return mixed * jnp.exp(total - both)[..., None] + part * jnp.exp(logsumexp - both)[..., None], both
 
 
 def _rows_in_turn(function, arrays: tuple):
