@@ -12,6 +12,7 @@ are means over seeds with a 95% interval (Student's t). Both go on where they st
 import argparse
 import json
 import math
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -39,14 +40,19 @@ def cell(numbers: list[float], digits: int) -> str:
     return f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
-def once(place: Path, make):
-    """What `make()` gave when it was first asked, kept at `place`."""
+def once(options, name: str, make):
+    """What `make()` gave when it was first asked, kept in the folder `out`; refused where that was asked with other settings."""
+    settings = {key: str(value) for key, value in vars(options).items() if key not in ("function", "out", "kinds", "seeds")}
+    place = options.out / f"{name}.json"
     if not place.exists():
-        found = make()
+        kept = {"settings": settings, "found": make()}
         temporary = place.with_suffix(".tmp")
-        temporary.write_text(json.dumps(found))
+        temporary.write_text(json.dumps(kept))
         temporary.rename(place)
-    return json.loads(place.read_text())
+    kept = json.loads(place.read_text())
+    if kept["settings"] != settings:
+        sys.exit(f"{place} was made with other settings, {kept['settings']}: name another folder with --out.")
+    return kept["found"]
 
 
 def model_config(options, kind: str, vocab: int, context: int):
@@ -65,7 +71,7 @@ def text_recipe(options, kind: str, context: int, seed: int):
     return Recipe(
         name=f"{kind}-{context}-{seed}",
         model=model,
-        data=DataConfig(paths=(options.documents,), seed=seed),
+        data=DataConfig(paths=(options.documents,), held_out=options.held_out, seed=seed),
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup_tokens=options.tokens // 20),
         train=TrainConfig(steps=steps, batch=STEP_TOKENS // context, seed=seed, evaluate_every=steps, prompts=(), checkpoint_every=steps),
     )
@@ -97,6 +103,8 @@ def perplexity(options, run, model, length: int) -> float:
     config = replace(model.config, context=length, attention=run.recipe.model.attention)
     data, rows = prepare(run.recipe.data, run.path, config.vocab), STEP_TOKENS // length
     batches = held_out_batches(data, length, rows, max(rows, options.measured // length))
+    if not batches:
+        sys.exit(f"{options.documents} has no document among the 5% that are held out: cut it into more, or name others with --held-out.")
     mesh = make_mesh(run.recipe.mesh)
     with jax.set_mesh(mesh):
         evaluate = jax.jit(lambda params, batch: evaluate_step(config, params, batch))
@@ -114,7 +122,7 @@ def text(options) -> None:
 
 
 def once_text(options, kind: str, context: int, seed: int) -> dict:
-    return once(options.out / f"{kind}-{context}-{seed}.json", lambda: text_run(options, kind, context, seed))
+    return once(options, f"{kind}-{context}-{seed}", lambda: text_run(options, kind, context, seed))
 
 
 def recall_rows(numbers: np.random.Generator, rows: int, context: int):
@@ -187,7 +195,7 @@ def recall(options) -> None:
 
 
 def once_recall(options, kind: str, seed: int) -> dict:
-    return once(options.out / f"recall-{kind}-{options.context}-{options.steps}-{seed}.json", lambda: recall_run(options, kind, seed))
+    return once(options, f"recall-{kind}-{seed}", lambda: recall_run(options, kind, seed))
 
 
 def main() -> None:
@@ -203,6 +211,7 @@ def main() -> None:
         command.add_argument("--out", type=Path, default=Path("runs/longnet-quality"), help="where runs and figures are kept")
         if function is text:
             command.add_argument("--documents", required=True, help="long texts: a folder, .txt, .jsonl, ...")
+            command.add_argument("--held-out", help="texts to measure on; else 5% of the documents")
             command.add_argument("--contexts", nargs="+", type=int, default=[1024, 4096, 16384])
             command.add_argument("--tokens", type=int, default=2_000_000, help="each run learns from")
             command.add_argument("--measured", type=int, default=262144, help="held-out tokens, at most")
@@ -211,6 +220,9 @@ def main() -> None:
             command.add_argument("--context", type=int, default=1024)
             command.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
+    shortest = min(options.contexts if options.function is text else [options.context])
+    if shortest <= BAND:
+        parser.error(f"a context of {shortest} is within the band and the first segment, {BAND}: all kinds would be one. Use longer ones.")
     options.out.mkdir(parents=True, exist_ok=True)
     options.function(options)
 
