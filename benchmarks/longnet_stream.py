@@ -53,6 +53,11 @@ class Layer:
                 f"--tokens {self.tokens} and --chunk {self.chunk} must be segments of the schedule, --segment {self.segment} times a power "
                 f"of --ratio {self.ratio}, and a chunk no longer than the tokens."
             )
+        if self.tokens // self.segment > self.chunk:
+            sys.exit(
+                f"--chunk {self.chunk} is shorter than the largest dilation, --tokens {self.tokens} / --segment {self.segment} = "
+                f"{self.tokens // self.segment}: a chunk must hold a row of each branch. Use a longer chunk or a longer segment."
+            )
 
     @cached_property
     def config(self) -> ModelConfig:
