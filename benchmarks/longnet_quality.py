@@ -1,27 +1,31 @@
 """LongNet beside banded and dense models of the same size on the same tokens: perplexity by length, and recall by distance.
 
+    python benchmarks/longnet_quality.py documents --folder FOLDER --out TEXTS
     python benchmarks/longnet_quality.py text --documents FOLDER_OF_LONG_TEXTS [--contexts 1024 4096 16384] [--tokens 2000000] [--seeds 3]
     python benchmarks/longnet_quality.py recall [--context 1024] [--steps 1000] [--seeds 3]
 
+`documents` joins the files of a folder, such as a system's documentation, into long texts: TEXTS/train and TEXTS/held-out, every twentieth.
 `text` trains each kind at each context and measures it at each, on the same held-out text: the layout of LongNet's Table 2 (Ding et al.
 2023). `recall` trains each on rows with pairs of a key and a value among noise, asks for every value at the end of the row, and prints how
 many are right by their distance. Models are equal in shape, so in parameters; so are the tokens of a step, whatever the context. Figures
-are means over seeds with a 95% interval (Student's t). Both go on where they stopped.
+are means over seeds with a 95% interval (Student's t), and the processor's seconds, of all cores together. Both go on where they stopped.
 """
 
 import argparse
+import gzip
 import json
 import math
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 BAND = 256
-KINDS = {"dense": "dense", "banded": f"banded:{BAND}", "longnet": f"geometric:{BAND},2"}
+KINDS = {"dense": "dilated:{context}x1", "banded": f"banded:{BAND}", "longnet": f"geometric:{BAND},2"}
+"""One segment as long as the context is dense attention, by the code that keeps no scores for the backward pass."""
 STEP_TOKENS = 16384
+LETTERS = 500_000
 PAIRS, KEYS, VALUES, NOISE = 8, 64, 64, 128
 DISTANCES = 4
 """Equal parts of the row in which recall is counted apart."""
@@ -55,11 +59,47 @@ def once(options, name: str, make):
     return kept["found"]
 
 
+def documents(options) -> None:
+    """Files in the order of their names, joined where they come from one directory, into texts of about half a million letters."""
+    texts: list[str] = []
+    for directory in sorted({file.parent for file in options.folder.rglob("*") if file.is_file()}):
+        parts = [read_text(file) for file in sorted(directory.iterdir()) if file.is_file()]
+        texts += ["".join(f"{part}\n\n" for part in parts if part)]
+    places = {"train": options.out / "train", "held-out": options.out / "held-out"}
+    for place in places.values():
+        place.mkdir(parents=True)
+    joined, number = "", 0
+    for text in [*texts, None]:
+        if text is not None and len(joined := joined + text) < LETTERS:
+            continue
+        (places["held-out" if number % 20 == 10 else "train"] / f"{number:05}.txt").write_text(joined, "utf-8")
+        joined, number = "", number + 1
+    print(f"{number} texts, {sum(map(len, texts)):,} letters, in {options.out}")
+
+
+def read_text(file: Path) -> str:
+    """What a file says, unpacked if it is packed; nothing where it is no text."""
+    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    try:
+        return "" if b"\0" in data else data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
 def model_config(options, kind: str, vocab: int, context: int):
     from tenfold.model.config import ModelConfig
 
     shape = dict(layers=options.layers, embed=options.embed, heads=4)
-    return ModelConfig(vocab=vocab, context=context, positions="rotary", attention=(KINDS[kind],), **shape)
+    return ModelConfig(vocab=vocab, context=context, positions="rotary", attention=(KINDS[kind].format(context=context),), **shape)
+
+
+def prepared(options) -> Path:
+    """Token shards of the documents, made once for all runs."""
+    from tenfold.tokens.config import DataConfig
+    from tenfold.tokens.prepare import prepare
+
+    prepare(DataConfig(paths=(options.documents,), held_out=options.held_out), options.out / "texts", options.vocab)
+    return options.out / "texts" / "data"
 
 
 def text_recipe(options, kind: str, context: int, seed: int):
@@ -71,26 +111,28 @@ def text_recipe(options, kind: str, context: int, seed: int):
     return Recipe(
         name=f"{kind}-{context}-{seed}",
         model=model,
-        data=DataConfig(paths=(options.documents,), held_out=options.held_out, seed=seed),
+        data=DataConfig(paths=(str(prepared(options)),), seed=seed),
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup_tokens=options.tokens // 20),
         train=TrainConfig(steps=steps, batch=STEP_TOKENS // context, seed=seed, evaluate_every=steps, prompts=(), checkpoint_every=steps),
     )
 
 
 def text_run(options, kind: str, context: int, seed: int) -> dict:
-    """Perplexity of one run at every length, and the seconds its training took."""
+    """Perplexity of one run at every length, and the processor's seconds that its training took, of all cores."""
     import tenfold
 
-    recipe = text_recipe(options, kind, context, seed)
+    recipe, start = text_recipe(options, kind, context, seed), time.process_time()
     run = tenfold.train(recipe, options.out / recipe.name)
-    model = tenfold.load(run.path)
+    if not run.result.get("finished"):
+        sys.exit(f"{run.path} was stopped: the same command goes on from there.")
+    seconds, model = time.process_time() - start, tenfold.load(run.path)
     return {
-        "seconds": run.result["seconds"],
-        "perplexity": {length: perplexity(options, run, model, length) for length in options.contexts},
+        "seconds": seconds,
+        "perplexity": {length: perplexity(options, run, model, kind, length) for length in options.contexts},
     }
 
 
-def perplexity(options, run, model, length: int) -> float:
+def perplexity(options, run, model, kind: str, length: int) -> float:
     """Of the first tokens of the held-out text, in rows of `length`."""
     import jax
 
@@ -100,7 +142,7 @@ def perplexity(options, run, model, length: int) -> float:
     from tenfold.train.step import evaluate_step
     from tenfold.train.train import held_out_batches
 
-    config = replace(model.config, context=length, attention=run.recipe.model.attention)
+    config = model_config(options, kind, options.vocab, length)
     data, rows = prepare(run.recipe.data, run.path, config.vocab), STEP_TOKENS // length
     batches = held_out_batches(data, length, rows, max(rows, options.measured // length))
     if not batches:
@@ -112,7 +154,7 @@ def perplexity(options, run, model, length: int) -> float:
 
 
 def text(options) -> None:
-    print(f"| trained at | kind | {' | '.join(f'measured at {n:,}' for n in options.contexts)} | seconds a run |")
+    print(f"| trained at | kind | {' | '.join(f'measured at {n:,}' for n in options.contexts)} | core seconds a run |")
     print("|---" * (len(options.contexts) + 3) + "|")
     for context in options.contexts:
         for kind in options.kinds:
@@ -158,7 +200,7 @@ def recall_run(options, kind: str, seed: int) -> dict:
     from tenfold.train.state import init_state, state_shardings
     from tenfold.train.step import jit_train_step
 
-    T, rows, start = options.context, max(1, STEP_TOKENS // options.context), time.perf_counter()
+    T, rows, start = options.context, max(1, STEP_TOKENS // options.context), time.process_time()
     model = model_config(options, kind, KEYS + VALUES + NOISE, T)
     warmup = options.steps * rows * T // 20
     optimizer_config = OptimizerConfig(learning_rate=2e-3, warmup_tokens=warmup)
@@ -180,14 +222,14 @@ def recall_run(options, kind: str, seed: int) -> dict:
             part = np.minimum(distance * DISTANCES // T, DISTANCES - 1)
             right += np.bincount(part[correct], minlength=DISTANCES)
             asked += np.bincount(part.ravel(), minlength=DISTANCES)
-    return {"right": (right / np.maximum(asked, 1)).tolist(), "asked": asked.tolist(), "seconds": time.perf_counter() - start}
+    return {"right": (right / np.maximum(asked, 1)).tolist(), "asked": asked.tolist(), "seconds": time.process_time() - start}
 
 
 def recall(options) -> None:
     T = options.context
     edges = [f"{i * T // DISTANCES} to {(i + 1) * T // DISTANCES}" for i in range(DISTANCES)]
     found = {kind: [once_recall(options, kind, seed) for seed in range(options.seeds)] for kind in options.kinds}
-    print(f"Values recalled, in percent; chance is {100 / VALUES:.1f}\n| kind | told {' | '.join(edges)} back | seconds a run |")
+    print(f"Values recalled, in percent; chance is {100 / VALUES:.1f}\n| kind | told {' | '.join(edges)} back | core seconds a run |")
     print("|---" * (DISTANCES + 2) + "|")
     for kind, runs in found.items():
         shares = [cell([100 * run["right"][part] for run in runs], 1) for part in range(DISTANCES)]
@@ -201,6 +243,10 @@ def once_recall(options, kind: str, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("documents")
+    command.set_defaults(function=documents)
+    command.add_argument("--folder", type=Path, required=True, help="files, packed with gzip or not, in any directories")
+    command.add_argument("--out", type=Path, required=True, help="where nothing is yet")
     for function in (text, recall):
         command = commands.add_parser(function.__name__)
         command.set_defaults(function=function)
@@ -211,7 +257,7 @@ def main() -> None:
         command.add_argument("--out", type=Path, default=Path("runs/longnet-quality"), help="where runs and figures are kept")
         if function is text:
             command.add_argument("--documents", required=True, help="long texts: a folder, .txt, .jsonl, ...")
-            command.add_argument("--held-out", help="texts to measure on; else 5% of the documents")
+            command.add_argument("--held-out", help="texts to measure on; else 5%% of the documents")
             command.add_argument("--contexts", nargs="+", type=int, default=[1024, 4096, 16384])
             command.add_argument("--tokens", type=int, default=2_000_000, help="each run learns from")
             command.add_argument("--measured", type=int, default=262144, help="held-out tokens, at most")
@@ -220,6 +266,8 @@ def main() -> None:
             command.add_argument("--context", type=int, default=1024)
             command.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
+    if options.function is documents:
+        return documents(options)
     shortest = min(options.contexts if options.function is text else [options.context])
     if shortest <= BAND:
         parser.error(f"a context of {shortest} is within the band and the first segment, {BAND}: all kinds would be one. Use longer ones.")
