@@ -1,0 +1,1 @@
+"""Laws of scale: read from small runs, fitted, and asked about large ones."""
