@@ -99,7 +99,7 @@ def test_hellaswag_is_cleaned_as_in_lm_evaluation_harness(tmp_path):
     task = replace(task, test=(replace(task.test[0], wheel="", path="validation.jsonl"),))
     (found,) = examples(task, [tmp_path])
     assert pairs(requests(task, found)) == [
-        ("Baking: How to bake.. Mix it. Then you", f" {ending}") for ending in ("stir. Wait  long.", "sing.", "run.", "stop.")
+        ("Baking: How to bake.. Mix it. Then you", f" {ending}") for ending in ("stir. Wait long.", "sing.", "run.", "stop.")
     ]
     assert found.gold == 3 and found.id == "test/0"
 
@@ -163,17 +163,25 @@ def test_programs():
 
 def test_perplexity_scores_one_text_and_counts_another():
     found = asked("wikitext2", {"text": " = Ice = \n Ice @-@ cold , it is . \n"})
-    assert found.rolling == "= Ice =\nIce-cold, it is.\n" or found.rolling.startswith(" = Ice =")
-    assert "Ice-cold, it is." in found.rolling and found.counted == " = Ice = \n Ice @-@ cold , it is . \n"
+    assert found.rolling == " = Ice =\nIce-cold, it is.\n" and found.counted == " = Ice = \n Ice @-@ cold , it is . \n"
+
+
+NUMBERS = """
+about: numbers
+source: made for the tests
+kind: choice
+test: {path: items.jsonl}
+question: "{{n}} is"
+choices: [" even", " odd"]
+gold: half
+"""
 
 
 @pytest.fixture
 def numbers(tmp_path):
     rows = [{"n": n, "half": n % 2, "title": f"t{n // 4}"} for n in range(24)]
     (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "numbers.yaml").write_text(
-        'about: numbers\nsource: tests\nkind: choice\ntest: {path: items.jsonl}\nquestion: "{{n}} is"\nchoices: [" even", " odd"]\ngold: half\n'
-    )
+    (tmp_path / "numbers.yaml").write_text(NUMBERS)
     return read_task(tmp_path / "numbers.yaml")
 
 

@@ -100,12 +100,21 @@ def test_the_hub_is_asked_for_the_named_files_alone(tmp_path, monkeypatch):
     assert items([Source(hub="some/set", file="data/test*.parquet")]) == ROWS
     assert asked == [("some/set", "dataset", ["data/test*.parquet"])]
 
+    assert items([Source(hub="some/set", file="*.jsonl")], [laid(tmp_path)]) == ROWS and len(asked) == 1
+
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(UserError, match="hub:some/set/x.json could not be fetched: no network"):
         items([Source(hub="some/set", file="x.json")])
+
+
+def laid(folder):
+    """A folder of --data with the hub's files in it."""
+    (folder / "laid/some/set").mkdir(parents=True)
+    (folder / "laid/some/set/a.jsonl").write_bytes(LINES)
+    return folder / "laid"
 
 
 def test_lines_of_choices_become_items(tmp_path):
