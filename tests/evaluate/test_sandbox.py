@@ -79,6 +79,21 @@ def test_no_process_is_signalled(contained):
         assert run(f"import os; os.kill({whom}, 0)", SMALL, allow=True).why.startswith("PermissionError: [Errno 1]")
 
 
+def test_no_process_is_signalled_by_a_way_round(contained):
+    """By the call that is kept for raise(), and by making the kernel do it; raise() itself works."""
+    start = "import ctypes, fcntl, os, platform, signal\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    start += "tgkill = {'x86_64': 234, 'aarch64': 131}[platform.machine()]\n"
+    for program in (
+        f"assert libc.syscall(tgkill, {os.getpid()}, {os.getpid()}, 0) == -1 and ctypes.get_errno() == 1",
+        "assert libc.syscall(tgkill, os.getpid(), os.getpid(), 0) == 0",
+        "seen = []\nsignal.signal(signal.SIGUSR1, lambda *_: seen.append(1))\nsignal.raise_signal(signal.SIGUSR1)\nassert seen",
+        "try:\n    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())\nexcept PermissionError:\n    pass\nelse:\n    raise ValueError",
+        "assert fcntl.fcntl(0, fcntl.F_GETFD) >= 0",
+    ):
+        ran = run(start + program, SMALL, allow=True)
+        assert ran.passed, ran
+
+
 def test_there_is_no_network(contained):
     assert run("import socket; socket.socket()", SMALL, allow=True).why.startswith("PermissionError: [Errno 1]")
 
