@@ -1,5 +1,8 @@
 """A score is the same however it is computed: in shared rows, alone, in batches of any size, token by token through a cache."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -42,21 +45,22 @@ def same(found: list[Likelihood], wanted: list[Likelihood]) -> None:
     np.testing.assert_allclose([a.total for a in found], [b.total for b in wanted], rtol=1e-5, atol=1e-5)
 
 
+@partial(jax.jit, static_argnums=1)
+def one_more(params, config, cache, token):
+    """The cache after a token, and what may come next."""
+    x_11D, cache, _ = forward(params, config, token[None, None], cache=cache)
+    return cache, jax.nn.log_softmax(logits(params, config, x_11D)[0, 0])
+
+
 def through_a_cache(model: Model, request: Continuation) -> Likelihood:
     """Token by token, for requests that fit the context and whose context ends in no space."""
     assert model.tokenizer is not None
     params, config = prepare_for_decode(model.params, model.config)
     before, after = (model.tokenizer.encode(text) for text in (request.context, request.text))
     before = before or [model.tokenizer.end_of_text]
-
-    @jax.jit
-    def step(cache, token):
-        x_11D, cache, _ = forward(params, config, token[None, None], cache=cache)
-        return cache, jax.nn.log_softmax(logits(params, config, x_11D)[0, 0])
-
-    cache, total, greedy = empty_cache(config, 1, config.context), 0.0, True
+    cache, total, greedy = replace(empty_cache(config, 1, config.context), empty=False), 0.0, True
     for place, token in enumerate([*before, *after][:-1]):
-        cache, logprobs_V = step(cache, np.int32(token))
+        cache, logprobs_V = one_more(params, config, cache, np.int32(token))
         if place >= len(before) - 1:
             target = after[place - len(before) + 1]
             total, greedy = total + float(logprobs_V[target]), greedy and int(logprobs_V.argmax()) == target
