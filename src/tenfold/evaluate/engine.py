@@ -169,7 +169,7 @@ class Values:
 def _read(rows: list[Row], batch: Packed, answers: tuple, found: dict[int, Values]) -> None:
     """Adds the answers of a device call to what was found."""
     logprob_SR, likeliest_SR = (np.asarray(answer) for answer in answers)
-    if not np.isfinite(logprob_SR[: batch.count]).all() and np.isnan(logprob_SR[: batch.count]).any():
+    if np.isnan(logprob_SR[: batch.count]).any():
         raise UserError("the model's logits are NaN: its weights are damaged or its training diverged.\n  Use an earlier checkpoint.")
     for row, start in zip(rows, batch.starts, strict=True):
         for number, places in row.places.items():
