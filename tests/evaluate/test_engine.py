@@ -94,8 +94,7 @@ def test_whatever_is_asked_together(engines, pairs):
 def test_any_batch_of_any_length_of_rows_scores_alike(tiny_model):
     """To more digits than a table shows; the choice that each rule of scoring would make with them."""
     model = tiny_model(positions="rotary")
-    questions = [f"question {n * n} is" for n in range(8)]
-    requests = [Continuation(question, f" answer {letter}") for question in questions for letter in "abcd"]
+    requests = [Continuation(f"question {n * n} is", f" answer {'abcd'[(n + k) % 4]}") for n in range(8) for k in range(4)]
     found = [Engine(model, row=row, batch=batch).score(requests) for row, batch in ((64, 1), (64, 64), (256, 1))]
     for other in found[1:]:
         same(found[0], other)
