@@ -113,15 +113,17 @@ def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern
         mixed, total = read_all(sofar, parts)
         return joined(mixed, total, part, logsumexp)
 
+    heads = qkv[0].shape[2]
     for branch in which:
-        sofar = each_part(add, branch, qkv[0].shape[2], [*qkv, segments_BT], sofar)
+        sofar = each_part(add, branch, range(heads), heads, [*qkv, segments_BT], sofar)
     return sofar
 
 
 def _backward(kind, pattern, saved, dmixed_BTHK):
     *like, q, k, v, mixed_BTHK, total_BTH, segments_BT = saved
     whole = [dmixed_BTHK, (dmixed_BTHK * mixed_BTHK).sum(-1), total_BTH]
-    nothing = [jnp.zeros(x.shape) for x in (q, k, v)]
+    # Gradients of keys that several heads share are sums over these: in f32 until all are in.
+    nothing = [jnp.zeros(x.shape, y.dtype if x.shape[2] == q.shape[2] else jnp.float32) for x, y in zip((q, k, v), like, strict=True)]
     gradients = add_gradients([q, k, v], whole, segments_BT, branches(kind, q.shape[1]), pattern, nothing)
     return *(gradient.astype(x.dtype) for gradient, x in zip(gradients, like, strict=True)), None
 
@@ -130,9 +132,12 @@ _attention.defvjp(_forward, _backward)
 
 
 def add_gradients(qkv: list[jax.Array], whole: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array]):
-    """`sofar`, f32 gradients of q, k and v, with these branches' shares. `whole` is the gradient of the result over all branches, the sum
+    """`sofar`, gradients of q, k and v, with these branches' shares. `whole` is the gradient of the result over all branches, the sum
     over K of that times the result, and the log-sum-exp.
+
+    A head's shares are added up in f32 over all branches before the next head's: of one head, these sums are small.
     """
+    H = qkv[0].shape[2]
 
     def add(parts: Parts, operands, sofar):
         q, k, v, g, delta, total, document = read_all(operands, parts)
@@ -140,15 +145,20 @@ def add_gradients(qkv: list[jax.Array], whole: list[jax.Array], segments_BT, whi
         dq, dk, dv = mix_gradients(scaled(q, pattern), k, v, g.astype(pattern.dtype), delta, total, *own)
         return [x + y for x, y in zip(read_all(sofar, parts), (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
 
-    for branch in which:
-        sofar = each_part(add, branch, qkv[0].shape[2], [*qkv, *whole, segments_BT], sofar)
-    return sofar
+    def of_head(head, sofar):
+        columns = [head * x.shape[2] // H for x in sofar]
+        own = [jax.lax.dynamic_slice_in_dim(x, at, 1, 2).astype(jnp.float32) for x, at in zip(sofar, columns, strict=True)]
+        for branch in which:
+            own = each_part(add, branch, [head], H, [*qkv, *whole, segments_BT], own)
+        return [jax.lax.dynamic_update_slice_in_dim(x, y.astype(x.dtype), at, 2) for x, y, at in zip(sofar, own, columns, strict=True)]
+
+    return jax.lax.fori_loop(0, H, of_head, sofar)
 
 
-def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]) -> list[jax.Array]:
-    """`sofar`, where `step(parts, operands, sofar)` has been written to all the branch's parts of it, one after the other.
+def each_part(step: Callable, branch: Branch, which, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]):
+    """`sofar`, where `step(parts, operands, sofar)` has been written to all parts of it that these heads of a branch take, in turn.
 
-    Arrays are [B, T, H, ...] or [B, T], or None; `step` has them as `lay` gives them.
+    Arrays are [B, T, H, ...] or [B, T], or None; `step` has them as `lay` gives them. `which` are all heads, or one.
     """
     segments = sofar[0].shape[0] * branch.segments
     most = max(1, min(segments, ROWS_AT_ONCE // branch.taken))
@@ -156,10 +166,10 @@ def each_part(step: Callable, branch: Branch, heads: int, operands: list[jax.Arr
     laid = [None if x is None else lay(x, branch) for x in operands]
 
     def turn(number, sofar):
-        parts = Parts(branch, number // heads * together, together, number % heads, heads)
+        parts = Parts(branch, number // len(which) * together, together, which[0] + number % len(which), heads)
         return [write(x, y, parts) for x, y in zip(sofar, step(parts, laid, sofar), strict=True)]
 
-    found = jax.lax.fori_loop(0, segments // together * heads, turn, [lay(x, branch) for x in sofar])
+    found = jax.lax.fori_loop(0, segments // together * len(which), turn, [lay(x, branch) for x in sofar])
     return [y.reshape(x.shape) for x, y in zip(sofar, found, strict=True)]
 
 
@@ -182,8 +192,8 @@ def read(x: jax.Array, parts: Parts) -> jax.Array:
     Where x has fewer heads, which several share, that of the head's group.
     """
     if x.dtype == jnp.bfloat16 and jax.default_backend() == "cpu":
-        # Else XLA would turn all of x to f32, before the loop, to read parts of it.
-        x, _ = jax.lax.optimization_barrier((x, parts.first))
+        # Else XLA would turn all of x to f32, before the loop, to read parts of it. Of a loop over one segment, only the head changes.
+        x, _ = jax.lax.optimization_barrier((x, (parts.first, parts.head)))
     if parts.branch.even:
         start, size = _place(x, parts)
         y = jax.lax.dynamic_slice(x, start, size)
