@@ -3,31 +3,49 @@
 Source: Brown et al. 2020, section 4 and appendix C: an item is dirty where N words of it in a row, whatever their case and punctuation,
 are in any training document; N is the task's own (items.py). Exact but for the hashes of 64 bits.
 
-OUT/items.jsonl     a line an item: task, id, n, dirty, its words and grams, the first documents that hold any, the overlap in context
-    result.json     the counts by task, and the scores on all, clean and dirty items
+OUT/items.jsonl     a line an item: task, id, n, dirty, how many of its grams are, the first documents that hold any, each in context
+    result.json     the counts by task, and the scores on all, dirty and clean items of every result that was given
     contamination.html
 """
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tenfold.corpus.documents import Progress
+from tenfold.corpus.engine.stop import clean_stop
 from tenfold.corpus.engine.store import Part
 from tenfold.corpus.files import one_process, replacing, write_atomically
 from tenfold.corpus.letters import placed_words
-from tenfold.evaluate.items import Grams, Item, ItemSet, grams_of, short
-from tenfold.evaluate.lookup import DOCUMENT, FIRST, PART, ROW, Found, forget, in_parts, look_up, table_of
+from tenfold.errors import UserError
+from tenfold.evaluate.clean_scores import scores
+from tenfold.evaluate.items import Grams, Item, ItemSet, grams_of, short, task_items
+from tenfold.evaluate.lookup import DOCUMENT, FIRST, PART, ROW, Found, Search, forget, in_parts, look_up, table_of
 from tenfold.evaluate.overlap import Looked, in_context, longest_from
-from tenfold.evaluate.training import Training
+from tenfold.evaluate.training import Training, Which, training
+from tenfold.report.contamination import contamination_page
 
 SCRATCH = ".looking-up"
 ITEMS, RESULT, PAGE = "items.jsonl", "result.json", "contamination.html"
+
+
+@dataclass(frozen=True)
+class ContaminationSettings:
+    """How the corpus is looked through."""
+
+    documents: Which = "seen"
+    """seen: what training saw. before: the same before evaluation texts were cut out of it, if the corpus was built so."""
+    workers: int = 2
+    """Processes. The result is the same for any number."""
+
+    def __post_init__(self):
+        if self.workers < 1:
+            raise UserError(f"workers is {self.workers}, but must be 1 or more.")
 
 
 class Place(NamedTuple):
@@ -41,7 +59,7 @@ class Place(NamedTuple):
 class Finding:
     """What was found of one item."""
 
-    grams: int
+    grams: int = 0
     """Different runs of N words that it has."""
     dirty_grams: int = 0
     """Those that are in a training document."""
@@ -50,22 +68,101 @@ class Finding:
     places: list[Place] = field(default_factory=list)
     """The first documents that hold one, at most FIRST."""
 
+    @property
+    def dirty(self) -> bool:
+        return self.dirty_grams > 0
+
+
+def run(
+    corpus: Path,
+    tasks: Sequence[str],
+    data: Sequence[Path] = (),
+    results: Sequence[Path] = (),
+    out: Path | None = None,
+    settings: ContaminationSettings | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Looks for every item of the tasks in a built corpus. Returns the page, which is in `out` (default: CORPUS/contamination).
+
+    `data` are the folders where tasks find their items; `results` what `tenfold eval` wrote: runs, folders or single results. A search
+    that was stopped goes on where it was. Raises UserError for what is no finished corpus, no task, or no result of these tasks.
+    """
+    sets = [task_items(name, data) for name in tasks]
+    return write(corpus, sets, results, out or corpus / "contamination", settings or ContaminationSettings(), progress)
+
+
+def write(
+    corpus: Path,
+    sets: Sequence[ItemSet],
+    results: Sequence[Path],
+    out: Path,
+    settings: ContaminationSettings,
+    progress: Progress | None = None,
+) -> Path:
+    """The same for items that are given, whose names are different."""
+    began = time.perf_counter()
+    seen = training(corpus, settings.documents)
+    with clean_stop(out), one_process(out):
+        search, found = find(seen, sets, out / SCRATCH, settings.workers, progress)
+        shown = overlaps(seen, sets, found, out / SCRATCH / "shown", settings.workers, progress)
+        rows = [row for each in sets for row in _rows(each, found[each.name], shown)]
+        dirty = {each.name: {row["id"]: row["dirty"] for row in rows if row["task"] == each.name} for each in sets}
+        result = {
+            "corpus": seen.about() | {"documents": search.documents, "letters": search.letters},
+            "tasks": sorted((_counts(each, found[each.name]) for each in sets), key=lambda row: (row["clean_share"], row["task"])),
+            "scores": scores(results, dirty),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        with replacing(out / ITEMS) as file:
+            file.writelines((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace") for row in rows)
+        write_atomically(out / RESULT, json.dumps(result, indent=1) + "\n")
+        forget(out / SCRATCH)
+        return contamination_page(out / PAGE, result, rows)
+
+
+def _counts(each: ItemSet, found: Sequence[Finding]) -> dict[str, Any]:
+    dirty = sum(finding.dirty for finding in found)
+    return {
+        "task": each.name,
+        "n": each.n,
+        "items": len(found),
+        "dirty": dirty,
+        "clean": len(found) - dirty,
+        "clean_share": (len(found) - dirty) / len(found),
+        "whole": len(short(each)),
+    }
+
+
+def _rows(each: ItemSet, found: Sequence[Finding], shown: Mapping[tuple[str, str], list[dict]]) -> Iterator[dict[str, Any]]:
+    whole = short(each)
+    for number, (item, finding) in enumerate(zip(each.items, found, strict=True)):
+        yield {
+            "task": each.name,
+            "id": item.id,
+            "dirty": finding.dirty,
+            "n": each.n,
+            "whole": number in whole,
+            "grams": finding.grams,
+            "dirty_grams": finding.dirty_grams,
+            "documents": finding.documents,
+            "overlaps": shown.get((each.name, item.id), []),
+        }
+
 
 def find(
     seen: Training, sets: Sequence[ItemSet], scratch: Path, workers: int = 1, progress: Progress | None = None
-) -> dict[str, list[Finding]]:
-    """For each task, a finding for each of its items in their order."""
+) -> tuple[Search, dict[str, list[Finding]]]:
+    """The search, and for each task a finding for each of its items in their order."""
     asked = {each.name: grams_of(each) for each in sets}
     lengths = sorted({n for grams in asked.values() for n in grams})
     tables = {n: table_of([grams[n].hashes for grams in asked.values() if n in grams]) for n in lengths}
-    found = look_up(seen, tables, scratch / "grams", workers, progress)
+    search = look_up(seen, tables, scratch / "grams", workers, progress)
     made = {}
     for each in sets:
-        findings = [Finding(0) for _ in each.items]
+        made[each.name] = [Finding() for _ in each.items]
         for n, grams in asked[each.name].items():
-            _note(findings, grams, np.searchsorted(tables[n].hashes, grams.hashes), found[n])
-        made[each.name] = findings
-    return made
+            _note(made[each.name], grams, np.searchsorted(tables[n].hashes, grams.hashes), search.found[n])
+    return search, made
 
 
 def _note(findings: list[Finding], grams: Grams, rows: np.ndarray, found: Found) -> None:
@@ -83,7 +180,12 @@ def _note(findings: list[Finding], grams: Grams, rows: np.ndarray, found: Found)
 
 
 def overlaps(
-    seen: Training, sets: Sequence[ItemSet], found: Mapping[str, list[Finding]], scratch: Path, workers: int = 1
+    seen: Training,
+    sets: Sequence[ItemSet],
+    found: Mapping[str, list[Finding]],
+    scratch: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> dict[tuple[str, str], list[dict]]:
     """{(task, item's id): what it shares with each of its documents}: the longest run of words, in its surroundings on both sides."""
     wanted: dict[int, dict[int, list[tuple[ItemSet, Item]]]] = {}
@@ -98,7 +200,7 @@ def overlaps(
         write_atomically(scratch / f"{number:05}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         return len(rows)
 
-    in_parts(work, list(parts.values()), workers)
+    in_parts(work, list(parts.values()), workers, progress, "showing")
     made: dict[tuple[str, str], list[dict]] = {}
     for number in sorted(parts):
         for line in (scratch / f"{number:05}.jsonl").read_text("utf-8").splitlines():

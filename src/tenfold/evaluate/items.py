@@ -4,8 +4,9 @@ Source: Brown et al. 2020, appendix C: a task's N is the length in words of its 
 13; a synthetic task may have less. The length that agrees with the paper's N is that of the question as it is asked with its answer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,15 @@ def item_set(name: str, items: list[Item], n: int = 0) -> ItemSet:
     if not 0 <= n <= LONGEST:
         raise UserError(f"The task {name!r} wants {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of its short examples.")
     return ItemSet(name, tuple(items), n or length_of(placed_words([item.asked[0] for item in items])))
+
+
+def task_items(name: str, data: Sequence[Path]) -> ItemSet:
+    """All items of a task that its file says how to find, `data` being the folders to look in first."""
+    from tenfold.evaluate.prompts import examples
+    from tenfold.evaluate.task import read_task
+
+    task = read_task(name)
+    return item_set(task.name, [item_of(example) for example in examples(task, list(data))])
 
 
 def plain_items(texts: Mapping[str, str]) -> list[Item]:

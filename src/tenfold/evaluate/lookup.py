@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,17 @@ class Found(NamedTuple):
     """int64[P, 4], sorted: the first place in each of the first FIRST documents of every gram."""
 
 
+class Search(NamedTuple):
+    """A whole search."""
+
+    found: dict[int, Found]
+    """By the number of words."""
+    documents: int
+    """Training documents that were looked through."""
+    letters: int
+    """Of their text."""
+
+
 def table_of(hashes: list[np.ndarray]) -> GramTable:
     """A table of the grams in these arrays, each once."""
     different = np.unique(np.concatenate([np.zeros(0, np.uint64), *hashes]))
@@ -46,7 +57,7 @@ def table_of(hashes: list[np.ndarray]) -> GramTable:
 
 def look_up(
     seen: Training, tables: dict[int, GramTable], scratch: Path, workers: int = 1, progress: Progress | None = None
-) -> dict[int, Found]:
+) -> Search:
     """Every gram of each table (by its number of words) looked up in all training documents.
 
     What the parts gave stays under `scratch` until `forget`: a call with the same tables and documents goes on from there.
@@ -59,7 +70,9 @@ def look_up(
 
     todo = [part for part in parts.values() if not _file(scratch, part.number).exists()]
     in_parts(work, todo, workers, progress, "looking up")
-    return {n: _joined(n, len(table.hashes), [_file(scratch, number) for number in sorted(parts)]) for n, table in tables.items()}
+    files = [_file(scratch, number) for number in sorted(parts)]
+    read = np.sum([_read(path) for path in files], axis=0, dtype=np.int64) if files else (0, 0)
+    return Search({n: _joined(n, len(table.hashes), files) for n, table in tables.items()}, int(read[0]), int(read[1]))
 
 
 def in_parts(work: Callable[[int], int], parts: list[Part], workers: int, progress: Progress | None = None, what: str = "") -> None:
@@ -96,7 +109,7 @@ def _look_in(seen: Training, part: Part, tables: dict[int, GramTable], path: Pat
     """Writes what one part holds of the tables. Returns its number of training documents."""
     counts = {n: np.zeros(len(table.hashes), np.int32) for n, table in tables.items()}
     places = {n: np.zeros((0, 4), np.int64) for n in tables}
-    total = 0
+    read = np.zeros(2, np.int64)
     for rows, texts in seen.slices(part):
         words = placed_words(texts)
         for n, table in tables.items():
@@ -104,13 +117,18 @@ def _look_in(seen: Training, part: Part, tables: dict[int, GramTable], path: Pat
             counts[n] += np.bincount(found[:, 0], minlength=len(table.hashes)).astype(np.int32)
             here = np.stack([found[:, 0], np.full(len(found), part.number), np.array(rows, np.int64)[found[:, 1]], found[:, 2]], 1)
             places[n] = _first(np.concatenate([places[n], here]))
-        total += len(rows)
-    arrays = {f"places_{n}": each for n, each in places.items()}
+        read += (len(texts), sum(map(len, texts)))
+    arrays: dict[str, Any] = {"read": read} | {f"places_{n}": each for n, each in places.items()}
     for n, count in counts.items():
         arrays |= {f"rows_{n}": np.flatnonzero(count), f"counts_{n}": count[count > 0]}
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-    return total
+    return int(read[0])
+
+
+def _read(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as part:
+        return part["read"]
 
 
 def _once_a_document(table: GramTable, words: PlacedWords, n: int) -> np.ndarray:
