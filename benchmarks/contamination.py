@@ -28,7 +28,7 @@ from tenfold.evaluate.prompts import examples
 from tenfold.evaluate.task import read_task
 from tenfold.recipes.corpus import recipe_text
 
-TASKS = ("hellaswag", "piqa", "lambada", "arc_easy", "arc_challenge", "openbookqa", "copa", "winogrande")
+TASKS = ("hellaswag", "piqa", "lambada")
 PLANTED, EACH, SEED = 500, 4, 0
 WORKERS = 2
 

@@ -83,16 +83,15 @@ def plain_items(texts: Mapping[str, str]) -> list[Item]:
 
 
 def item_of(example: Example) -> Item:
-    """Question, choices and answers of an example, and those of its fields that stand in them."""
+    """Question, choices and answers of an example, and those of its fields that stand in the question."""
     answers = _right_first(example)
     if example.contexts:
         asked = tuple(_joined(context, example.choices[0] if example.choices else "") for context in example.contexts)
     else:
         asked = tuple(_joined(example.question, answer) for answer in answers) or (example.question,)
-    within = [" ".join(text.split()) for text in (*asked, example.question, *answers)]
     strings = dict.fromkeys(_one_line(text) for text in _strings(example.item))
-    fields = [text for text in strings if " " in text and any(text in whole for whole in within)]
-    paired = [f"{_end(field)} {answer.strip()}" for field in fields for answer in answers if field != _one_line(answer)]
+    fields = [text for text in strings if " " in text and text in _one_line(example.question)]
+    paired = [f"{_end(field)} {answer.strip()}" for field in fields for answer in answers]
     return Item(example.id, asked, tuple(dict.fromkeys([*fields, *paired])))
 
 
