@@ -97,9 +97,10 @@ def alibi_slopes(config: ModelConfig) -> tuple[float, ...] | None:
     return tuple(slope / math.sqrt(config.width) if config.alibi_scaled else slope for slope in slopes)
 
 
-def relative_bias(table_WH: jax.Array, config: ModelConfig, positions_BT: jax.Array, S: int, causal: bool) -> jax.Array:
-    """f32[B, H, T, S]: what each head adds to the score of a query at a position and the key at index s, by T5's buckets."""
-    distance_BTS = positions_BT[..., None] - jnp.arange(S)
+def relative_bias(table_WH: jax.Array, config: ModelConfig, positions_BT: jax.Array, positions_BS: jax.Array, causal: bool) -> jax.Array:
+    """f32[B, H, T, S]: what each head adds to the score of a query and a key at their positions (those of keys: [B, S] or [S]), by T5's
+    buckets."""
+    distance_BTS = positions_BT[..., None] - positions_BS[..., None, :]
     return jnp.moveaxis(table_WH[buckets(distance_BTS, config.relative_buckets, config.relative_distance, causal)], -1, 1)
 
 

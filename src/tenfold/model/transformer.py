@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from tenfold.errors import UserError
-from tenfold.model.attention.kinds import attend, attend_across, attend_cached
+from tenfold.model.attention.kinds import attend, attend_across, attend_cached, takes_trees
+from tenfold.model.attention.tree import Tree
 from tenfold.model.cache import Cache, DilatedCache, LayerCache, extend
 from tenfold.model.config import AttentionKind, Dense, ModelConfig
 from tenfold.model.forms import dense
@@ -56,6 +57,7 @@ class Around(NamedTuple):
     """These positions see each other only; nothing stands before them in a cache."""
     real_B: jax.Array | None = None
     """How many of each row's positions are no padding; None: all."""
+    tree: Tree | None = None
 
 
 def forward(
@@ -66,6 +68,7 @@ def forward(
     cache: Cache | None = None,
     encoded: Encoded | None = None,
     real_B: jax.Array | None = None,
+    tree: Tree | None = None,
 ) -> Output:
     """The head's input for each token: the last hidden state, normed, f32[B, T, D].
 
@@ -73,9 +76,12 @@ def forward(
     `cache` holds what earlier calls saw: row b's tokens stand at positions `cache.length_B[b] + [0, T)`.
     `real_B` says how many of each row's tokens are real, what follows being padding that a cache need not keep; None: all.
     `encoded`, from `encode`, is what an encoder-decoder's decoder attends to.
+    `tree` says that rows are forests of texts that begin alike (attention/tree.py): they may be longer than the context, but not deeper.
     """
     B, T = tokens_BT.shape
-    if cache is None and T > config.context:
+    if tree is not None and (cache is not None or segments_BT is not None or not takes_trees(config)):
+        raise ValueError("rows that are trees go without a cache and segments, and with dense or banded causal attention on whole rows")
+    if cache is None and tree is None and T > config.context:
         raise ValueError(f"{T} tokens in a row, but the model knows {config.context} positions")
     if (encoded is None) != (config.encoder_layers == 0):
         raise ValueError("an encoder-decoder's decoder takes what `encode` returns, and no other model does")
@@ -85,14 +91,17 @@ def forward(
     if cache is not None:
         config = replace(config, expert_capacity=0.0)  # or what a row gets would depend on who else is decoded beside it
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
-    positions_BT = constrain(jnp.arange(T)[None], None, "positions") if cache is None else start_B[:, None] + jnp.arange(T)
+    if tree is not None:
+        positions_BT = tree.positions_BT
+    else:
+        positions_BT = constrain(jnp.arange(T)[None], None, "positions") if cache is None else start_B[:, None] + jnp.arange(T)
     alone = cache is None or cache.empty
     bias_BHTS = None
     if config.positions == "relative":
         S = T if cache is None or alone else cache.layers[0].k_BGSK.shape[-2]
-        bias_BHTS = relative_bias(params["relative"], config, positions_BT, S, config.causal)
-    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone, real_B)
-    x_BTD = embed(params, config, tokens_BT, None if cache is None else positions_BT)
+        bias_BHTS = relative_bias(params["relative"], config, positions_BT, jnp.arange(S) if tree is None else positions_BT, config.causal)
+    around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone, real_B, tree)
+    x_BTD = embed(params, config, tokens_BT, None if cache is None and tree is None else positions_BT)
     x_BTD, layer_caches, routing = blocks(params["blocks"], config, x_BTD, None if cache is None else cache.layers, around)
     if "final_norm" in params:
         x_BTD = norm(params["final_norm"], x_BTD, config)
@@ -104,7 +113,7 @@ def encode(params: Params, config: ModelConfig, tokens_BS: jax.Array, real_BS: j
     """An encoder-decoder's encoder over whole rows; `real_BS` is False where there is padding."""
     B, S = tokens_BS.shape
     tower, positions_BS = params["encoder"], jnp.arange(S)[None]
-    bias_BHSS = relative_bias(tower["relative"], config, positions_BS, S, causal=False) if config.positions == "relative" else None
+    bias_BHSS = relative_bias(tower["relative"], config, positions_BS, positions_BS, False) if config.positions == "relative" else None
     segments_BS = None if real_BS is None else real_BS.astype(jnp.int32)
     around = Around(jnp.zeros(B, jnp.int32), segments_BS, turns(config, positions_BS), bias_BHSS, False, None)
     x_BSD, _, _ = blocks(tower["blocks"], config, embed(params, config, tokens_BS, None), None, around)
@@ -193,7 +202,7 @@ def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, 
     if cache is not None and not around.alone:
         mixed_BTHK = attend_cached(kind, config, q_BTHK, k_BTGK, v_BTGK, before, cache, around.start_B, around.bias_BHTS)
     else:
-        mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal)
+        mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal, around.tree)
     mixed_BTHK = sub_norm(weights, mixed_BTHK, config)
     return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2), cache
 

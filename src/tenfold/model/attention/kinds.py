@@ -1,5 +1,5 @@
 """Attention by kind, with one signature: over a row's own keys (blocked.py, whole.py, dilated.py; ring.py and dilated_sharded.py where rows
-are cut over their positions), a cache (cached.py), an encoder's output."""
+are cut over their positions), a forest's ancestors (tree.py), a cache (cached.py), an encoder's output."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from tenfold.model.attention.dilated import dilated_attention
 from tenfold.model.attention.dilated_cached import dilated_cached_attention
 from tenfold.model.attention.dilated_sharded import dilated_attention_sharded
 from tenfold.model.attention.ring import ring_attention
+from tenfold.model.attention.tree import Tree, tree_attention
 from tenfold.model.attention.whole import whole_attention
 from tenfold.model.cache import DilatedCache, LayerCache
 from tenfold.model.config import AttentionKind, Banded, Dense, Dilated, ModelConfig
@@ -31,9 +32,27 @@ def pattern(kind: AttentionKind, config: ModelConfig) -> Pattern:
     return Pattern(window(kind), scale, config.dtype, alibi_slopes(config), decay=xpos_decay(config))
 
 
-def attend(kind: AttentionKind, config: ModelConfig, q_BTHK, k_BTGK, v_BTGK, segments_BT=None, bias_BHTS=None, causal=True) -> jax.Array:
+def takes_trees(config: ModelConfig) -> bool:
+    """Whether positions of this model can see their ancestors in a Tree, in place of all that stands before them."""
+    dilated = any(isinstance(kind, Dilated) for kind in config.kinds)
+    return config.causal and not config.encoder_layers and not dilated and xpos_decay(config) is None and sequence_parts() == 1
+
+
+def attend(
+    kind: AttentionKind,
+    config: ModelConfig,
+    q_BTHK,
+    k_BTGK,
+    v_BTGK,
+    segments_BT=None,
+    bias_BHTS=None,
+    causal=True,
+    tree: Tree | None = None,
+) -> jax.Array:
     """f32[B, T, H, K]: over a row's own keys."""
     how = pattern(kind, config)
+    if tree is not None:
+        return tree_attention(q_BTHK, k_BTGK, v_BTGK, tree, bias_BHTS, how)
     if sequence_parts() > 1 or how.decay is not None:  # long xPos too: decay is a tile's affair
         if isinstance(kind, Dilated):
             return dilated_attention_sharded(q_BTHK, k_BTGK, v_BTGK, segments_BT, kind, how._replace(causal=causal))
