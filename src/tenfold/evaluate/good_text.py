@@ -46,11 +46,16 @@ def measures(texts: Sequence[str]) -> dict[str, Any]:
     return {
         "repeated": {str(n): estimate(repeated(words, n)) for n in ORDERS},
         "repeated_sentences": estimate(np.array([repeated_sentences(text) for text in texts])),
-        "distinct": {str(n): distinct(words, n) for n in ORDERS},
         "compressed": estimate(np.array([compressed(text) for text in texts])),
         "distance": [estimate(column) for column in by_distance(words).T],
         "coherence": [estimate(column) for column in coherence(words).T],
     }
+
+
+def distinct_of(texts: Sequence[str]) -> dict[str, float]:
+    """`distinct` for each of ORDERS. For columns to be compared each must have as many texts, of one length."""
+    words = placed_words(list(texts))
+    return {str(n): distinct(words, n) for n in ORDERS}
 
 
 def estimate(values_N: np.ndarray) -> dict[str, float | None]:
@@ -64,9 +69,9 @@ def repeated(words: PlacedWords, n: int) -> np.ndarray:
     hashes, first = grams(words, n)
     text = np.searchsorted(words.starts, first, "right") - 1
     texts = len(words.starts) - 1
-    total = np.bincount(text, minlength=texts)
-    different = np.bincount(np.unique(np.stack([text.astype(np.uint64), hashes], 1), axis=0)[:, 0].astype(np.int64), minlength=texts)
-    return np.where(total > 0, 1 - different / np.maximum(total, 1), 0.0)
+    order = np.lexsort((hashes, text))
+    same = (np.diff(hashes[order]) == 0) & (np.diff(text[order]) == 0)
+    return np.bincount(text[order][1:][same], minlength=texts) / np.maximum(np.bincount(text, minlength=texts), 1)
 
 
 def repeated_sentences(text: str) -> float:
