@@ -1,6 +1,6 @@
 """Where a task's items lie, and how they are read: a path, a package (a "wheel"), the Hugging Face hub, or a generator (made.py).
 
-Files: .jsonl, .json, .csv, .tsv, .parquet, .arrow (a stream or a file) and .txt (one item, `text`); .gz and .zst around any of them.
+Files: .jsonl, .json, .csv, .tsv, .parquet, .arrow (a stream or a file), .txt and .raw (one item, `text`); .gz and .zst around any of them.
 Each folder named with --data is looked in first; it may be an unpacked wheel, hold wheels, or hold folders of the packages' names.
 """
 
@@ -52,7 +52,9 @@ class Source:
     one_per: str = ""
     """Only the first item for each value of this field: files with a line for each choice hold every item several times."""
     fields: dict[str, str] = field(default_factory=dict)
-    """The fields that the task speaks of, each a Jinja expression over the fields that were read, which stay beside them."""
+    """The fields that the task speaks of, each a Jinja expression over the fields that were read and those above it. None: all as read."""
+    cut: str = ""
+    """A regular expression: the rows' `text` is joined and cut before each match, and each piece is an item."""
 
     def __post_init__(self):
         kinds = [kind for kind in ("path", "wheel", "hub", "made") if getattr(self, kind)]
@@ -64,6 +66,10 @@ class Source:
             raise UserError(
                 f"hub is {self.hub!r} and file {self.file!r}: say hub: OWNER/NAME and file: which of its files, such as *.parquet"
             )
+        try:
+            re.compile(self.cut)
+        except re.error as error:
+            raise UserError(f"cut is {self.cut!r}, no regular expression: {error}") from error
         for expression in self.fields.values():
             check_expression(expression)
 
@@ -119,18 +125,21 @@ def rows(sources: Sequence[Source], data: Sequence[Path] = (), beside: Path | No
         found: Iterable[Item] = iter(make(source.made, source.items, source.seed, words))
     else:
         found = (row for file in files for row in read(file, source.where))
-    kept = list(_one_per(_where(found, source), source))
+    kept = list(_cut(_one_per(_where(found, source), source), source))
     if not kept:
         raise UserError(f"{source} holds no items" + (f" where {source.where}" if source.where else ""))
     return source, kept
 
 
 def with_fields(source: Source, row: Item, number: int) -> Item:
-    """The row and the fields that the source makes of it."""
+    """The fields that the source makes of a row, or the row."""
+    item: Item = {}
     try:
-        return row | {name: value(expression, row) for name, expression in source.fields.items()}
+        for name, expression in source.fields.items():
+            item[name] = value(expression, row | item)
     except UserError as error:
         raise UserError(f"{source}, item {number}: {error}") from error
+    return item or row
 
 
 def read(file: Found, where: dict[str, Any] | None = None) -> Iterator[Item]:
@@ -212,7 +221,7 @@ def _arrow(data: bytes) -> Iterator[Item]:
     yield from opened(data).read_all().to_pylist()
 
 
-READERS = {".json": _json, ".csv": _csv, ".tsv": _tsv, ".txt": _txt, ".parquet": _parquet, ".arrow": _arrow}
+READERS = {".json": _json, ".csv": _csv, ".tsv": _tsv, ".txt": _txt, ".raw": _txt, ".parquet": _parquet, ".arrow": _arrow}
 
 
 def _where(found: Iterable[Item], source: Source) -> Iterator[Item]:
@@ -227,6 +236,15 @@ def _one_per(found: Iterable[Item], source: Source) -> Iterator[Item]:
         elif (key := repr(_inside(row, source.one_per, source))) not in seen:
             seen.add(key)
             yield row
+
+
+def _cut(found: Iterable[Item], source: Source) -> Iterable[Item]:
+    if not source.cut:
+        return found
+    text = "".join(str(_inside(row, "text", source)) for row in found)
+    places = [0, *(match.start() for match in re.finditer(source.cut, text)), len(text)]
+    pieces = (text[start:end] for start, end in zip(places, places[1:], strict=False))
+    return ({"text": piece} for piece in pieces if piece.strip())
 
 
 def _inside(row: Item, name: str, source: Source) -> Any:
