@@ -28,7 +28,7 @@ from tenfold.evaluate.prompts import examples
 from tenfold.evaluate.task import read_task
 from tenfold.recipes.corpus import recipe_text
 
-TASKS = ("hellaswag", "piqa", "lambada")
+TASKS = ("hellaswag", "piqa", "lambada", "arc_easy", "arc_challenge", "openbookqa", "winogrande", "triviaqa")
 PLANTED, EACH, SEED = 500, 4, 0
 WORKERS = 2
 
@@ -49,7 +49,7 @@ def planted(found: list[ItemSet], raw: dict[str, dict[str, str]]) -> list[tuple[
     rows = []
     for each in found:
         for number, item in enumerate(chosen.sample(each.items, min(PLANTED, len(each.items)))):
-            bare = item.fields[-1] if item.fields else item.asked[0]
+            bare = item.fields[1] if item.fields else item.asked[0]
             dressed = "; ".join(word.swapcase() for word in bare.split()).replace("; ", "\n", 3).replace(";", "")
             rows.append((each.name, item.id, (item.asked[0], raw[each.name][item.id], dressed)[number % 3]))
     chosen.shuffle(rows)

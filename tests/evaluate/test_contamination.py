@@ -159,7 +159,7 @@ def test_before_the_cut_there_is_more(tmp_path):
     asked = [item_set("long", plain_items(LONG))]
     counts = {}
     for which in ("seen", "before"):
-        write(corpus, asked, [], tmp_path / which, ContaminationSettings(which, 1))
+        write(corpus, asked, [], tmp_path / which, ContaminationSettings(which, workers=1))
         counts[which] = sum(row["dirty"] for row in read(tmp_path / which).values())
     assert counts["seen"] == 0 and counts["before"] >= 12
 
@@ -168,10 +168,11 @@ def test_an_examples_own_words_are_looked_for_without_the_prompts():
     """The question with each answer, right one first; then its fields as they were written, without "Question:"."""
     example = Example("1", "Question: why is the sky blue today\nAnswer:", (" it scatters", " it is sad"), 1, item={"q": "why is the sky blue today", "tag": "x y z"})
     item = item_of(example)
-    assert item.asked == ("Question: why is the sky blue today\nAnswer: it is sad", "Question: why is the sky blue today\nAnswer: it scatters")
+    assert item.asked == ("Question: why is the sky blue today\nAnswer: it is sad", "Question: why is the sky blue today Answer: it scatters")
     assert item.fields == ("why is the sky blue today", "why is the sky blue today it is sad", "why is the sky blue today it scatters")
+    assert item_of(Example("4", "why is the sky blue", (" a",), item={"q": "why is the sky blue"})).fields == ()
     free = item_of(Example("2", "Q: who\nA:", answers=("Ann", "Ben"), item={"context": "an earlier question and its answer"}))
-    assert free.asked == ("Q: who\nA: Ann", "Q: who\nA: Ben") and free.fields == ()
+    assert free.asked == ("Q: who\nA: Ann", "Q: who A: Ben") and free.fields == ()
     partial = item_of(Example("3", "", (" fell.",), contexts=("The cat", "The dog")))
     assert partial.asked == ("The cat fell.", "The dog fell.")
 
@@ -179,8 +180,9 @@ def test_an_examples_own_words_are_looked_for_without_the_prompts():
 def test_n_is_the_papers_or_the_tasks():
     assert item_set("t", plain_items({"a": "one two three"})).n == 8
     assert item_set("t", plain_items({"a": "one two three"}), n=2).n == 2
+    assert item_set("t", plain_items({"a": "one two three"}), synthetic=True).n == 3
     assert item_set("t", plain_items({"a": question(1, 50)})).n == 13
-    for items, n, message in (([], 0, "no items"), ([Item("a", ("x",))] * 2, 0, "two items with the id 'a'"), ([Item("a", ("x",))], 101, "101 words")):
+    for items, n, message in (([], 0, "no items"), ([Item("a", ("x",))] * 2, 0, "two items with the id 'a'"), ([Item("a", ("x",))], 101, "n is 101 words")):
         with pytest.raises(UserError, match=message):
             item_set("t", items, n)
 

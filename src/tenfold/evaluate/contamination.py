@@ -24,7 +24,7 @@ from tenfold.corpus.files import one_process, replacing, write_atomically
 from tenfold.corpus.letters import placed_words
 from tenfold.errors import UserError
 from tenfold.evaluate.clean_scores import scores
-from tenfold.evaluate.items import Grams, Item, ItemSet, grams_of, short, task_items
+from tenfold.evaluate.items import Grams, Item, ItemSet, grams_of, task_items
 from tenfold.evaluate.lookup import DOCUMENT, FIRST, PART, ROW, Found, Search, forget, in_parts, look_up, table_of
 from tenfold.evaluate.overlap import Looked, in_context, longest_from
 from tenfold.evaluate.training import Training, Which, training
@@ -40,6 +40,8 @@ class ContaminationSettings:
 
     documents: Which = "seen"
     """seen: what training saw. before: the same before evaluation texts were cut out of it, if the corpus was built so."""
+    n: int = 0
+    """Words in a row that make an item dirty, the same for every task; 0: each task's own, as in the paper."""
     workers: int = 2
     """Processes. The result is the same for any number."""
 
@@ -87,8 +89,9 @@ def run(
     `data` are the folders where tasks find their items; `results` what `tenfold eval` wrote: runs, folders or single results. A search
     that was stopped goes on where it was. Raises UserError for what is no finished corpus, no task, or no result of these tasks.
     """
-    sets = [task_items(name, data) for name in tasks]
-    return write(corpus, sets, results, out or corpus / "contamination", settings or ContaminationSettings(), progress)
+    settings = settings or ContaminationSettings()
+    sets = [task_items(name, data, settings.n) for name in dict.fromkeys(tasks)]
+    return write(corpus, sets, results, out or corpus / "contamination", settings, progress)
 
 
 def write(
@@ -129,19 +132,18 @@ def _counts(each: ItemSet, found: Sequence[Finding]) -> dict[str, Any]:
         "dirty": dirty,
         "clean": len(found) - dirty,
         "clean_share": (len(found) - dirty) / len(found),
-        "whole": len(short(each)),
+        "whole": len(each.short),
     }
 
 
 def _rows(each: ItemSet, found: Sequence[Finding], shown: Mapping[tuple[str, str], list[dict]]) -> Iterator[dict[str, Any]]:
-    whole = short(each)
     for number, (item, finding) in enumerate(zip(each.items, found, strict=True)):
         yield {
             "task": each.name,
             "id": item.id,
             "dirty": finding.dirty,
             "n": each.n,
-            "whole": number in whole,
+            "whole": number in each.short,
             "grams": finding.grams,
             "dirty_grams": finding.dirty_grams,
             "documents": finding.documents,

@@ -6,19 +6,22 @@ Source: Brown et al. 2020, appendix C: a task's N is the length in words of its 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.corpus.contamination import length_of
-from tenfold.corpus.letters import grams, placed_words
+from tenfold.corpus.contamination import SHORTEST, length_of
+from tenfold.corpus.letters import PlacedWords, grams, placed_words
 from tenfold.errors import UserError
 from tenfold.evaluate.example import Example
 
 FEWEST = 5
 """Of an item without N words in a row its texts are looked up whole; those of its fields if they have as many words as this."""
-LONGEST = 100
+LONGEST = 32
+"""Words in a row that can be asked for: as many of a question's last ones are looked at again with each further answer."""
+AT_ONCE = 512  # items whose words are in memory at once
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Item:
     asked: tuple[str, ...]
     """The question with each answer as the model reads it; the right answer first."""
     fields: tuple[str, ...] = ()
-    """What the question was made of, without the words that the prompt adds, alone and with each answer."""
+    """The same without the words that the prompt adds."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -45,6 +48,15 @@ class ItemSet:
     n: int
     """Words in a row that make an item dirty."""
 
+    @cached_property
+    def short(self) -> frozenset[int]:
+        """The numbers of the items that have no text of N words."""
+        found: list[int] = []
+        for start, items, words in _slices(self):
+            longest = np.maximum.reduceat(np.diff(words.starts), np.cumsum([0, *(len(item.texts) for item in items[:-1])]))
+            found += (start + np.flatnonzero(longest < self.n)).tolist()
+        return frozenset(found)
+
 
 class Grams(NamedTuple):
     """Runs of one number of words, and the items they are of."""
@@ -55,8 +67,8 @@ class Grams(NamedTuple):
     """int64[P]"""
 
 
-def item_set(name: str, items: list[Item], n: int = 0) -> ItemSet:
-    """The items with their N: `n` where the task says one, else by the paper's rule. Raises UserError for no items, or one id twice."""
+def item_set(name: str, items: list[Item], n: int = 0, synthetic: bool = False) -> ItemSet:
+    """The items with their N: `n` where that is given, else by the paper's rule. Raises UserError for no items, or one id twice."""
     if not items:
         raise UserError(f"The task {name!r} has no items to look for.\n  See its file, and --data.")
     if len({item.id for item in items}) < len(items):
@@ -64,17 +76,20 @@ def item_set(name: str, items: list[Item], n: int = 0) -> ItemSet:
         twice = next(id for id in ids if ids.count(id) > 1)
         raise UserError(f"The task {name!r} has two items with the id {twice!r}.\n  Give every item its own.")
     if not 0 <= n <= LONGEST:
-        raise UserError(f"The task {name!r} wants {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of its short examples.")
-    return ItemSet(name, tuple(items), n or length_of(placed_words([item.asked[0] for item in items])))
+        raise UserError(f"n is {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of each task's short examples.")
+    words = placed_words([item.asked[0] for item in items])
+    return ItemSet(name, tuple(items), n or length_of(words, least=1 if synthetic else SHORTEST))
 
 
-def task_items(name: str, data: Sequence[Path]) -> ItemSet:
-    """All items of a task that its file says how to find, `data` being the folders to look in first."""
+def task_items(name: str, data: Sequence[Path], n: int = 0) -> ItemSet:
+    """All items of a task that its file says how to find, `data` being the folders to look in first. Items that a generator makes are
+    synthetic."""
     from tenfold.evaluate.prompts import examples
     from tenfold.evaluate.task import read_task
 
     task = read_task(name)
-    return item_set(task.name, [item_of(example) for example in examples(task, list(data))])
+    items = [item_of(example) for example in examples(task, list(data))]
+    return item_set(task.name, items, n, any(source.made for source in task.test))
 
 
 def plain_items(texts: Mapping[str, str]) -> list[Item]:
@@ -83,26 +98,26 @@ def plain_items(texts: Mapping[str, str]) -> list[Item]:
 
 
 def item_of(example: Example) -> Item:
-    """Question, choices and answers of an example, and those of its fields that stand in the question."""
+    """Question, choices and answers of an example. Where the prompt puts words of its own after the question ("Answer:"), also the last of
+    its fields in the question, alone and with each answer, as another text would have them."""
     answers = _right_first(example)
     if example.contexts:
-        asked = tuple(_joined(context, example.choices[0] if example.choices else "") for context in example.contexts)
-    else:
-        asked = tuple(_joined(example.question, answer) for answer in answers) or (example.question,)
-    strings = dict.fromkeys(_one_line(text) for text in _strings(example.item))
-    fields = [text for text in strings if " " in text and text in _one_line(example.question)]
-    paired = [f"{_end(field)} {answer.strip()}" for field in fields for answer in answers]
-    return Item(example.id, asked, tuple(dict.fromkeys([*fields, *paired])))
+        ending = example.choices[0] if example.choices else example.answers[0] if example.answers else ""
+        return Item(example.id, tuple(_joined(context, ending) for context in example.contexts))
+    if not answers:
+        return Item(example.id, (example.question,))
+    asked = [_joined(example.question, answers[0]), *(_joined(_end(example.question), answer) for answer in answers[1:])]
+    question = _one_line(example.question)
+    inside = [field for field in map(_one_line, _strings(example.item)) if " " in field and field in question]
+    last = max(inside, key=lambda field: (question.rfind(field) + len(field), len(field)), default="")
+    own = [last, *(f"{_end(last)} {answer.strip()}" for answer in answers)] if last and not question.endswith(last) else []
+    return Item(example.id, tuple(asked), tuple(own))
 
 
 def grams_of(found: ItemSet) -> dict[int, Grams]:
     """What to look up, by the number of words: every run of N of any text of an item; the texts themselves of an item that has none."""
-    owners = np.array([number for number, item in enumerate(found.items) for _ in item.texts])
-    words = placed_words([text for item in found.items for text in item.texts])
-    hashes, first = grams(words, found.n)
-    text = np.searchsorted(words.starts, first, "right") - 1
-    made = {found.n: [(hashes, owners[text])]}
-    for number in sorted(short(found)):
+    made = {found.n: [_runs(*each, found.n) for each in _slices(found)]}
+    for number in sorted(found.short):
         for whole in map(placed_words, ([text] for text in _whole(found.items[number]))):
             size = len(whole.hashes)
             if size:
@@ -110,18 +125,25 @@ def grams_of(found: ItemSet) -> dict[int, Grams]:
     return {n: _different(parts) for n, parts in made.items()}
 
 
+def _slices(found: ItemSet) -> Iterator[tuple[int, Sequence[Item], PlacedWords]]:
+    """(the first one's number, items, the words of all their texts), AT_ONCE items at a time."""
+    for start in range(0, len(found.items), AT_ONCE):
+        items = found.items[start : start + AT_ONCE]
+        yield start, items, placed_words([text for item in items for text in item.texts])
+
+
+def _runs(start: int, items: Sequence[Item], words: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes, items' numbers) of the runs of `n` words, each of an item once."""
+    owners = np.array([number for number, item in enumerate(items, start) for _ in item.texts])
+    hashes, first = grams(words, n)
+    return _different([(hashes, owners[np.searchsorted(words.starts, first, "right") - 1])])
+
+
 def _whole(item: Item) -> list[str]:
     return [*item.asked, *(field for field in item.fields if len(field.split()) >= FEWEST)]
 
 
-def short(found: ItemSet) -> set[int]:
-    """The numbers of the items that have no text of N words."""
-    sizes = np.diff(placed_words([text for item in found.items for text in item.texts]).starts)
-    longest = np.maximum.reduceat(sizes, np.cumsum([0, *(len(item.texts) for item in found.items)])[:-1])
-    return set(np.flatnonzero(longest < found.n).tolist())
-
-
-def _different(parts: list[tuple[np.ndarray, np.ndarray]]) -> Grams:
+def _different(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Grams:
     hashes, items = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     order = np.lexsort((items, hashes))
     hashes, items = hashes[order], items[order]
