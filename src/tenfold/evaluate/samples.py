@@ -82,9 +82,7 @@ class Answers(Protocol):
         ...
 
 
-def run(
-    engine: Answers | None, out: Path, settings: SamplesSettings, name: str = "model", progress: Progress | None = None
-) -> Path:
+def run(engine: Answers | None, out: Path, settings: SamplesSettings, name: str = "model", progress: Progress | None = None) -> Path:
     """Measures the samples of a model (None: only the texts that the settings name) and returns the page, which is in `out`.
 
     Raises UserError where there is nothing to measure, a file cannot be read, or texts are too short.
@@ -95,7 +93,7 @@ def run(
         words = settings.words or _common_length(texts)
         columns = {column: cut(each, words)[: settings.samples] for column, each in texts.items()}
         _check(columns, words)
-        result = {
+        result: dict[str, Any] = {
             "name": name,
             "words": words,
             "settings": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()},
@@ -123,7 +121,13 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
     if engine:
         if progress:
             progress("writing samples", 0, None)
-        wanted = Writing(settings.prompt, (), settings.max_tokens, temperature=settings.temperature, samples=settings.samples, seed=settings.seed)
+        wanted = Writing(
+            settings.prompt,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            samples=settings.samples,
+            seed=settings.seed,
+        )
         columns[name] = list(engine.write([wanted])[0].texts)
         _write_lines(out / SAMPLES, [{"text": text} for text in columns[name]])
     if settings.texts:
@@ -141,8 +145,8 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
 
 
 def read_texts(path: Path) -> list[str]:
-    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text". Raises UserError where there is
-    none, or a line is neither."""
+    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text". Raises UserError for a
+    place without any, and a line that is neither."""
     if path.suffix != ".jsonl":
         return [each.text for each in read_documents(str(path)) if isinstance(each, Document)]
     try:

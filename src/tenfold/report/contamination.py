@@ -12,6 +12,7 @@ from tenfold.report.page import template, write_page
 from tenfold.report.plots import number
 
 EACH = 8  # items shown of a task: so many with the fewest words in common, as many with the most
+COUNTS = (("all", "items"), ("dirty", "dirty"), ("clean", "clean"))
 WHICH = {
     "seen": "what training saw",
     "before": "what training would have seen had evaluation texts not been cut out",
@@ -48,7 +49,7 @@ def table_rows(task: dict[str, Any], scores: Sequence[dict[str, Any]]) -> list[d
     counts = {"task": task["task"], "n": str(task["n"]), "clean_share": f"{100 * task['clean_share']:.1f}%"}
     own = [score for score in scores if score["task"] == task["task"]]
     if not own:
-        none = {name: {"score": "", "range": "", "items": f"{task[key]:,}"} for name, key in (("all", "items"), ("dirty", "dirty"), ("clean", "clean"))}
+        none = {name: {"score": "", "range": "", "items": f"{task[key]:,}"} for name, key in COUNTS}
         return [counts | {"what": "", "relative": "", "relative_range": ""} | none]
     rows = []
     for score in own:
