@@ -30,6 +30,7 @@ from tenfold.report.samples import samples_page
 SCRATCH = ".looking-up"
 SAMPLES, COPIES, RESULT, PAGE = "samples.jsonl", "copies.jsonl", "result.json", "samples.html"
 HUMAN, GPT3 = "people (held out)", "GPT-3 175B"
+END = "<|endoftext|>"
 LONGEST = 500  # words that are measured of a text, where `words` is 0
 FEWEST = 20  # words below which nothing can be said
 
@@ -145,15 +146,16 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
 
 
 def read_texts(path: Path) -> list[str]:
-    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text". Raises UserError for a
-    place without any, and a line that is neither."""
+    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text", and may hold several with
+    <|endoftext|> between them, as GPT-3's do. Raises UserError for a place without any, and a line that is neither."""
     if path.suffix != ".jsonl":
         return [each.text for each in read_documents(str(path)) if isinstance(each, Document)]
     try:
         lines = path.read_text("utf-8").split("\n")
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}).\n  Name a file of texts.") from None
-    return [_text(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_text(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [text.strip() for line in found for text in line.split(END) if text.strip()]
 
 
 def _text(path: Path, number: int, line: str) -> str:
