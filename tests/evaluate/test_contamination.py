@@ -43,7 +43,7 @@ def changed(text: str) -> str:
     return ", ".join(word.capitalize() for word in text.split()).replace(", Asked3", "!\n ASKED3")
 
 
-def build(folder: Path, texts: list[str], **parts) -> Path:
+def build(folder: Path, texts: list[str], held_out: float = HELD_OUT, **parts) -> Path:
     """A corpus of these documents, in small parts."""
     folder.mkdir()
     (folder / "pages.jsonl").write_text(
@@ -53,7 +53,7 @@ def build(folder: Path, texts: list[str], **parts) -> Path:
         "planted",
         sources=(SourceConfig("web", "jsonl", str(folder / "pages.jsonl")),),
         fuzzy=FuzzyConfig(enabled=False),
-        tokens=TokensConfig(held_out=HELD_OUT),
+        tokens=TokensConfig(held_out=held_out),
         work=WorkConfig(part_bytes=6_000, batch_bytes=60_000),
         **parts,
     )
@@ -164,6 +164,14 @@ def test_before_the_cut_there_is_more(tmp_path):
         write(corpus, asked, [], tmp_path / which, ContaminationSettings(which, workers=1))
         counts[which] = sum(row["dirty"] for row in read(tmp_path / which).values())
     assert counts["seen"] == 0 and counts["before"] >= 12
+
+
+def test_items_are_brought_into_a_corpuss_form(tmp_path):
+    """What the build does to a document's characters does not hide an item from its copy."""
+    said = "cafe\u0301 nai\u0308ve\r\nand\x07 so forth until all of the words\ufeff are said and done"
+    corpus = build(tmp_path / "one", [f"{prose(1)}\n{said}\n{prose(2)}"], held_out=0.0)
+    write(corpus, [item_set("one", plain_items({"a": said, "b": question(3)}))], [], tmp_path / "out", ContaminationSettings(workers=1))
+    assert [row["dirty"] for row in read(tmp_path / "out").values()] == [True, False]
 
 
 def test_an_examples_own_words_are_looked_for_without_the_prompts():

@@ -18,6 +18,7 @@ import numpy as np
 from tenfold.corpus.documents import Document, Progress, read_documents
 from tenfold.corpus.engine.stop import clean_stop
 from tenfold.corpus.files import one_process, replacing, write_atomically
+from tenfold.corpus.normalise import normalise
 from tenfold.errors import UserError
 from tenfold.evaluate.good_text import PART, cut, distinct_of, lengths, measures
 from tenfold.evaluate.lookup import forget
@@ -142,7 +143,7 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
         columns[GPT3] = read_texts(settings.gpt3)
     if not columns:
         raise UserError("there is nothing to measure.\n  Name a run, or texts with --texts, --human, --gpt3 or --corpus.")
-    return columns
+    return {column: normalise(texts) for column, texts in columns.items()}  # as a corpus does, so that what is copied is seen to be
 
 
 def read_texts(path: Path) -> list[str]:
