@@ -1,0 +1,180 @@
+"""What of an item may have been in training text, and how many words in a row say that it was.
+
+Source: Brown et al. 2020, appendix C: a task's N is the length in words of its example at the 5th percentile, at least 8 and at most
+13; a synthetic task may have less. The length that agrees with the paper's N is that of the question as it is asked with its answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tenfold.corpus.contamination import SHORTEST, length_of
+from tenfold.corpus.letters import PlacedWords, grams, placed_words
+from tenfold.errors import UserError
+from tenfold.evaluate.example import Example
+
+FEWEST = 5
+"""Of an item without N words in a row its texts are looked up whole; those of its fields if they have as many words as this."""
+LONGEST = 32
+"""Words in a row that can be asked for: as many of a question's last ones are looked at again with each further answer."""
+AT_ONCE = 512  # items whose words are in memory at once
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item as text."""
+
+    id: str
+    asked: tuple[str, ...]
+    """The question with each answer as the model reads it; the right answer first."""
+    fields: tuple[str, ...] = ()
+    """The same without the words that the prompt adds."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.asked + self.fields
+
+
+@dataclass(frozen=True)
+class ItemSet:
+    """The items of one task."""
+
+    name: str
+    items: tuple[Item, ...]
+    n: int
+    """Words in a row that make an item dirty."""
+
+    @cached_property
+    def short(self) -> frozenset[int]:
+        """The numbers of the items that have no text of N words."""
+        found: list[int] = []
+        for start, items, words in _slices(self):
+            longest = np.maximum.reduceat(np.diff(words.starts), np.cumsum([0, *(len(item.texts) for item in items[:-1])]))
+            found += (start + np.flatnonzero(longest < self.n)).tolist()
+        return frozenset(found)
+
+
+class Grams(NamedTuple):
+    """Runs of one number of words, and the items they are of."""
+
+    hashes: np.ndarray
+    """uint64[P]"""
+    item: np.ndarray
+    """int64[P]"""
+
+
+def item_set(name: str, items: list[Item], n: int = 0, synthetic: bool = False) -> ItemSet:
+    """The items with their N: `n` where that is given, else by the paper's rule. Raises UserError for no items, or one id twice."""
+    if not items:
+        raise UserError(f"The task {name!r} has no items to look for.\n  See its file, and --data.")
+    if len({item.id for item in items}) < len(items):
+        ids = [item.id for item in items]
+        twice = next(id for id in ids if ids.count(id) > 1)
+        raise UserError(f"The task {name!r} has two items with the id {twice!r}.\n  Give every item its own.")
+    if not 0 <= n <= LONGEST:
+        raise UserError(f"n is {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of each task's short examples.")
+    words = placed_words([item.asked[0] for item in items])
+    return ItemSet(name, tuple(items), n or length_of(words, least=1 if synthetic else SHORTEST))
+
+
+def task_items(name: str, data: Sequence[Path], n: int = 0) -> ItemSet:
+    """All items of a task that its file says how to find, `data` being the folders to look in first. Items that a generator makes are
+    synthetic."""
+    from tenfold.evaluate.prompts import examples
+    from tenfold.evaluate.task import read_task
+
+    task = read_task(name)
+    items = [item_of(example) for example in examples(task, list(data))]
+    return item_set(task.name, items, n, any(source.made for source in task.test))
+
+
+def plain_items(texts: Mapping[str, str]) -> list[Item]:
+    """Items of which no more is known than their text."""
+    return [Item(id, (text,)) for id, text in texts.items()]
+
+
+def item_of(example: Example) -> Item:
+    """Question, choices and answers of an example. Where the prompt puts words of its own after the question ("Answer:"), also the last of
+    its fields in the question, alone and with each answer, as another text would have them."""
+    answers = _right_first(example)
+    if example.contexts:
+        ending = example.choices[0] if example.choices else example.answers[0] if example.answers else ""
+        return Item(example.id, tuple(_joined(context, ending) for context in example.contexts))
+    if not answers:
+        return Item(example.id, (example.question,))
+    asked = [_joined(example.question, answers[0]), *(_joined(_end(example.question), answer) for answer in answers[1:])]
+    question = _one_line(example.question)
+    inside = [field for field in map(_one_line, _strings(example.item)) if " " in field and field in question]
+    last = max(inside, key=lambda field: (question.rfind(field) + len(field), len(field)), default="")
+    own = [last, *(f"{_end(last)} {answer.strip()}" for answer in answers)] if last and not question.endswith(last) else []
+    return Item(example.id, tuple(asked), tuple(own))
+
+
+def grams_of(found: ItemSet) -> dict[int, Grams]:
+    """What to look up, by the number of words: every run of N of any text of an item; the texts themselves of an item that has none."""
+    made = {found.n: [_runs(*each, found.n) for each in _slices(found)]}
+    for number in sorted(found.short):
+        for whole in map(placed_words, ([text] for text in _whole(found.items[number]))):
+            size = len(whole.hashes)
+            if size:
+                made.setdefault(size, []).append((grams(whole, size)[0], np.array([number])))
+    return {n: _different(parts) for n, parts in made.items()}
+
+
+def _slices(found: ItemSet) -> Iterator[tuple[int, Sequence[Item], PlacedWords]]:
+    """(the first one's number, items, the words of all their texts), AT_ONCE items at a time."""
+    for start in range(0, len(found.items), AT_ONCE):
+        items = found.items[start : start + AT_ONCE]
+        yield start, items, placed_words([text for item in items for text in item.texts])
+
+
+def _runs(start: int, items: Sequence[Item], words: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes, items' numbers) of the runs of `n` words, each of an item once."""
+    owners = np.array([number for number, item in enumerate(items, start) for _ in item.texts])
+    hashes, first = grams(words, n)
+    return _different([(hashes, owners[np.searchsorted(words.starts, first, "right") - 1])])
+
+
+def _whole(item: Item) -> list[str]:
+    return [*item.asked, *(field for field in item.fields if len(field.split()) >= FEWEST)]
+
+
+def _different(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Grams:
+    hashes, items = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    order = np.lexsort((items, hashes))
+    hashes, items = hashes[order], items[order]
+    new = np.ones(len(hashes), bool)
+    new[1:] = (hashes[1:] != hashes[:-1]) | (items[1:] != items[:-1])
+    return Grams(hashes[new], items[new])
+
+
+def _right_first(example: Example) -> list[str]:
+    if example.contexts or not example.choices:
+        return list(example.answers)
+    gold = example.choices[example.gold]
+    return list(dict.fromkeys([gold, *example.choices]))
+
+
+def _joined(question: str, answer: str) -> str:
+    return question + answer if answer[:1].isspace() or question[-1:].isspace() else f"{question} {answer}".strip()
+
+
+def _end(text: str) -> str:
+    """As much of it as a run of words over its end can hold."""
+    return " ".join(text.split()[-LONGEST:])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _strings(item: object) -> Iterator[str]:
+    if isinstance(item, str) and item.strip():
+        yield item
+    elif isinstance(item, dict | list):
+        for each in item.values() if isinstance(item, dict) else item:
+            yield from _strings(each)
