@@ -35,6 +35,7 @@ def test_help_comes_without_jax(run_python):
         import contextlib, io, sys
         from tenfold.cli import main
         for arguments in (["eval"], ["eval", "--help"], ["eval", "RUN", "--help"], ["eval", "diff", "--help"], ["eval", "tasks", "--help"],
+                          ["eval", "contamination", "--help"], ["eval", "samples", "--help"],
                           ["eval", "RUN"], ["eval", "RUN", "piqa", "--limit", "0"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
@@ -44,7 +45,7 @@ def test_help_comes_without_jax(run_python):
                     code = ended.code or 0
             print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
     """
-    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 5 + ["2 False False"] * 2
+    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 7 + ["2 False False"] * 2
 
 
 def test_help_names_every_option(tenfold):
@@ -63,6 +64,10 @@ def test_help_names_every_option(tenfold):
         (["tiny", "tasks/untrained.yaml", "--shots", "1"], "nowhere.jsonl"),
         (["tiny", "piqa", "--data", "nowhere"], "tenfold eval: --data names nowhere, which is not there."),
         (["wordless", "tasks/choose.yaml"], "tenfold eval: this model has no tokenizer"),
+        (["contamination", "nowhere"], "tenfold eval: no task is named."),
+        (["contamination", "nowhere", "tasks/choose.yaml"], "nowhere"),
+        (["samples"], "tenfold eval: no RUN is named, and no --out."),
+        (["samples", "tiny", "--samples", "1"], "tenfold eval: samples is 1, but must be 2 or more."),
         (["diff", "a", "b"], "tenfold eval: a holds no results of an evaluation."),
     ],
 )

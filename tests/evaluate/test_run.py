@@ -9,10 +9,11 @@ import pytest
 from made_tasks import tiny_model, write_tasks
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine
+from tenfold.evaluate.loaded import find_tasks
 from tenfold.evaluate.prompts import choose_shots, examples, requests
 from tenfold.evaluate.requests import Writing, Written
 from tenfold.evaluate.results import read_items, read_result
-from tenfold.evaluate.run import Watch, describe, evaluate, find_tasks
+from tenfold.evaluate.run import Watch, describe, evaluate
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import read_task
 

@@ -104,6 +104,59 @@ def _diff(argv: list[str]) -> int:
     return show_diff(*chosen)
 
 
+def _contamination(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.evaluate.contamination import ContaminationSettings
+
+    @dataclass(frozen=True)
+    class Contamination:
+        """Marks every item of the tasks clean or dirty against a training corpus, as GPT-3's appendix C, and writes a page."""
+
+        corpus: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CORPUS")]
+        """A folder that `tenfold corpus build` wrote."""
+        tasks: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TASKS")] = ()
+        """Names of tasks, which may hold a *, or files of your own that end in .yaml."""
+        settings: Annotated[ContaminationSettings, tyro.conf.arg(name="")] = ContaminationSettings()
+        data: tuple[Path, ...] = ()
+        """Folders in which the files of tasks are looked for first."""
+        results: tuple[Path, ...] = ()
+        """Runs, folders or files of `tenfold eval`, whose scores are given for all, clean and dirty items."""
+        out: Path | None = None
+        """Where what is found is written. None: CORPUS/contamination."""
+
+    helped = {"-h", "--help"} & {*argv}
+    options = parse(Contamination, ["--help"] if helped else _data_often(argv), "tenfold eval contamination")
+    if not options.tasks:
+        raise UserError(f"no task is named.\n  Say tenfold eval contamination {options.corpus} TASK ...; `tenfold eval tasks` lists them.")
+    from tenfold.recipes.evaluate_show import contaminated
+
+    return contaminated(options.corpus, options.tasks, options.data, options.results, options.out, options.settings)
+
+
+def _samples(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.evaluate.samples import SamplesSettings
+
+    @dataclass(frozen=True)
+    class Samples:
+        """Measures what a model writes, beside people's text and GPT-3's: repetition, coherence, copying. Writes a page."""
+
+        run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")] = ""
+        """A run directory, a directory with a config.json (Hugging Face), or a .gguf file. None: only the texts that are named."""
+        settings: Annotated[SamplesSettings, tyro.conf.arg(name="")] = SamplesSettings()
+        out: Path | None = None
+        """Where the page is written. None: RUN/samples, or NAME-samples beside a .gguf file."""
+
+    options = parse(Samples, ["--help"] if {"-h", "--help"} & {*argv} else argv, "tenfold eval samples")
+    if not options.run and options.out is None:
+        raise UserError("no RUN is named, and no --out.\n  Say tenfold eval samples RUN, or --texts FILE --out DIR to measure texts alone.")
+    from tenfold.recipes.evaluate_road import sampled
+
+    return sampled(options.run, options.settings, options.out)
+
+
 def _data_often(argv: list[str]) -> list[str]:
     """`--data A --data B` is `--data A B`: the folders of all, where the first one stands."""
     words, folders, taking = [], [], False
@@ -119,4 +172,4 @@ def _data_often(argv: list[str]) -> list[str]:
     return [*words, "--data", *folders] if folders else words
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"tasks": _tasks, "diff": _diff}
+ACTIONS: dict[str, Callable[[list[str]], int]] = {"tasks": _tasks, "diff": _diff, "contamination": _contamination, "samples": _samples}

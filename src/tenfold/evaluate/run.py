@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +20,14 @@ import tenfold
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine, TrainedModel
-from tenfold.evaluate.example import Example
-from tenfold.evaluate.prompts import Asked, choose_shots, examples, limited, requests
+from tenfold.evaluate.loaded import Loaded, find_tasks, load
+from tenfold.evaluate.prompts import Asked, choose_shots, requests
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
 from tenfold.evaluate.results import Item, Result, already, prompts_fingerprint, result_name, write_result
 from tenfold.evaluate.rules import RULES, Rule
 from tenfold.evaluate.scores import asked_item, chance_of, chosen, measured, own_name, task_scores
 from tenfold.evaluate.settings import EvalSettings
-from tenfold.evaluate.task import Task, read_task, task_names
+from tenfold.evaluate.task import Task, read_task
 from tenfold.evaluate.worth import may_run, written_items
 from tenfold.generate.complete import check_decodes
 from tenfold.train.device import machine
@@ -55,18 +54,6 @@ class Watch:
 
     def result(self, result: Result, path: Path, fresh: bool) -> None:
         """It is there; `fresh` if it was measured now."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A task with its items, and those its shots are drawn from (none where no shots are asked for)."""
-
-    task: Task
-    test: Sequence[Example]
-    of: int
-    """Items before a limit."""
-    pool: Sequence[Example]
-    counts: list[int]
 
 
 @dataclass(frozen=True)
@@ -114,30 +101,6 @@ def evaluate(
         watch.start(each.task.name, k, number, len(plans))
         found.append(_result(each, k, settings, out, who, asker, watch))
     return found
-
-
-def find_tasks(names: Sequence[str]) -> list[str]:
-    """Names, each once, in order: several may stand in one word with commas, and a * stands for any letters. Raises UserError where a
-    pattern fits none."""
-    known, found = task_names(), []
-    for name in (part.strip() for word in names for part in word.split(",")):
-        fitting = [each for each in known if fnmatchcase(each, name)] if "*" in name else [name]
-        if not fitting:
-            raise UserError(f"no task is called like {name!r}.\n  `tenfold eval tasks` lists them.")
-        found += fitting
-    return list(dict.fromkeys(found))
-
-
-def load(task: Task, settings: EvalSettings) -> Loaded:
-    """A task's items. Raises UserError where its data are not there, or hold too few examples to show."""
-    counts = [0] if task.kind == "perplexity" else settings.counts(task.shots)  # a whole text has nothing before it
-    test = examples(task, settings.data)
-    pool = examples(task, settings.data, "shots") if max(counts) else []
-    if (most := max(counts)) > len(pool):
-        raise UserError(
-            f"{task.name} is asked with {most} shots, but has {len(pool)} examples to show.\n  Use --shots {len(pool)} or fewer for it."
-        )
-    return Loaded(task, limited(test, settings.limit, settings.seed), len(test), pool, counts)
 
 
 def check_model(model: TrainedModel) -> None:

@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tenfold.evaluate.loaded import find_tasks
 from tenfold.evaluate.results import Result
-from tenfold.evaluate.run import Watch, evaluate, find_tasks
+from tenfold.evaluate.run import Watch, evaluate
+from tenfold.evaluate.samples import SamplesSettings
+from tenfold.evaluate.samples import run as write_samples
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import read_task
-from tenfold.recipes.evaluate_show import table
+from tenfold.recipes.evaluate_show import steps, table
 from tenfold.report.evaluation import RULES, choice_row, evaluation_report, is_choice, other_rows
 
 WHO = ("task", "shots", "items", "cut")
@@ -46,10 +49,23 @@ def measure(
     return 0
 
 
-def place_of(run: str) -> Path:
-    """Where a model's results go: RUN/eval; of a .gguf file, NAME-eval beside it."""
+def sampled(run: str, settings: SamplesSettings, out: Path | None = None, console: Console | None = None) -> int:
+    """Measures what a model writes (no `run`: only the texts that the settings name), and writes the page. Returns the exit code."""
+    from tenfold.api import load
+    from tenfold.evaluate.engine import Engine
+
+    console = console or Console(highlight=False)
+    engine = Engine(load(run)) if run else None
+    with steps(console) as progress:
+        page = write_samples(engine, out or place_of(run, "samples"), settings, Path(run).stem or "texts", progress)
+    console.print(page, soft_wrap=True)
+    return 0
+
+
+def place_of(run: str, what: str = "eval") -> Path:
+    """Where what is found of a model goes: RUN/eval; of a .gguf file, NAME-eval beside it."""
     path = Path(run).expanduser()
-    return path.with_name(f"{path.stem}-eval") if path.suffix == ".gguf" else path / "eval"
+    return path.with_name(f"{path.stem}-{what}") if path.suffix == ".gguf" else path / what
 
 
 class Display(Watch):

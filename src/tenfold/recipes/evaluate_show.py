@@ -1,12 +1,21 @@
-"""What `tenfold eval tasks` and `tenfold eval diff` print. Imports no JAX: nothing is measured."""
+"""What `tenfold eval tasks`, `diff` and `contamination` print. Imports no JAX: no model is asked."""
 
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
+from tenfold.corpus.documents import Progress
+from tenfold.evaluate.contamination import RESULT, ContaminationSettings
+from tenfold.evaluate.contamination import run as look_for
 from tenfold.evaluate.diff import Diff, diff
+from tenfold.evaluate.loaded import find_tasks
 from tenfold.evaluate.prompts import choose_shots, examples, requests
 from tenfold.evaluate.scores import own_name
 from tenfold.evaluate.task import read_task, task_names
@@ -79,6 +88,55 @@ def _figure(value: float, share: bool) -> str:
 
 def _change(value: float, share: bool) -> str:
     return f"{100 * value:+6.2f}" if share else f"{value:+8.4f}"
+
+
+def contaminated(
+    corpus: Path,
+    tasks: Sequence[str],
+    data: Sequence[Path],
+    results: Sequence[Path],
+    out: Path | None,
+    settings: ContaminationSettings,
+    console: Console | None = None,
+) -> int:
+    """Looks for the items of tasks in a corpus, prints how many are dirty and where the page is. Returns the exit code."""
+    console = console or Console(highlight=False)
+    with steps(console) as progress:
+        page = look_for(corpus, find_tasks(tasks), data, results, out, settings, progress)
+    rows = table("task", "N", "items", "dirty", "clean", "clean %")
+    for row in json.loads((page.parent / RESULT).read_text("utf-8"))["tasks"]:
+        counts = (f"{row[name]:,}" for name in ("n", "items", "dirty", "clean"))
+        rows.add_row(row["task"], *counts, f"{100 * row['clean_share']:.1f}")
+    console.print(rows)
+    console.print(f"{page} shows the overlaps, and scores on all, clean and dirty items.", soft_wrap=True)
+    return 0
+
+
+@contextmanager
+def steps(console: Console) -> Iterator[Progress]:
+    """A bar that hears `progress(what, done, total)`: in a terminal as it goes, elsewhere a line for each thing begun."""
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        expand=True,
+        transient=True,
+        disable=not console.is_terminal or console.quiet,
+    )
+    number, begun = bar.add_task("", total=None), [""]
+
+    def hear(what: str, done: int, total: int | None) -> None:
+        if what != begun[0]:
+            begun[0] = what
+            bar.reset(number, total=total, description=what)
+            if not console.is_terminal:
+                console.print(f"  {what}")
+        bar.update(number, total=total, completed=done)
+
+    with bar:
+        yield hear
 
 
 def table(*names: str) -> Table:
