@@ -21,7 +21,7 @@ from tenfold.errors import UserError
 from tenfold.evaluate.paths import Asked, BatchTokenizer, Path, asked, asked_of_texts
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
 from tenfold.evaluate.tree import ASKED, Packed, Row, packed, packed_rows, single_rows
-from tenfold.evaluate.write import write
+from tenfold.evaluate.write import Writer
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.config import Weights
 from tenfold.generate.decode import prepare_for_decode
@@ -34,6 +34,8 @@ from tenfold.model.transformer import forward, logits
 
 CHUNK = 256
 """C: of 50,000 logits each, 50 MiB."""
+WRITTEN_AT_ONCE = 16
+"""Rows of a cache: texts, or beams of them."""
 Progress = Callable[[int, int], None]
 
 
@@ -90,8 +92,8 @@ class Engine:
         return self._answers(asked_of_texts(self.tokenizer, texts, self.config.context), progress)
 
     def write(self, requests: Sequence[Writing], progress: Progress | None = None) -> list[Written]:
-        """The texts that the model writes, in order; `progress(done, total)` hears requests."""
-        return write(self.params, self.config, self.tokenizer, requests, self._programs, progress)
+        """The texts that the model writes, in order; `progress(done, total)` hears texts. Raises UserError for what cannot be asked."""
+        return Writer(self.params, self.config, self.tokenizer, WRITTEN_AT_ONCE, self._programs).write(requests, progress)
 
     def _answers(self, asked: Sequence[Asked], progress: Progress | None) -> list[Likelihood]:
         numbers: dict[Path, int] = {}
@@ -129,7 +131,7 @@ class Engine:
     def _start(self, rows: list[Row]) -> tuple[list[Row], Packed, tuple]:
         T = rows[0].length
         batch = packed(rows, self._rows_of(T), CHUNK)
-        tree = Tree(batch.positions_BT, batch.ends_BT) if self.share else None
+        tree = Tree(jnp.asarray(batch.positions_BT), jnp.asarray(batch.ends_BT)) if self.share else None
         self._programs.add(("score", *batch.tokens_BT.shape))
         answers = score_rows(self.params, self.config, batch.tokens_BT, tree, batch.states_S, batch.targets_SR, batch.count)
         return rows, batch, answers

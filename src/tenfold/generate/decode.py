@@ -134,20 +134,20 @@ def decode(
     requests: Requests,
     max_tokens: int,
     done_B: np.ndarray | None = None,
+    sizes: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the new tokens of all rows as they are written, int32[B, up to CHUNK], until all rows are done or have `max_tokens`.
 
     `params` and `config` come from `prepare_for_decode`. A row that wrote end_of_text is done, and so is one that the caller has since
-    marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing.
+    marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing. `sizes` are the prompt's and
+    the cache's buckets, where the caller has many batches and few programs are worth more than a small cache.
     """
     lengths = [len(p) for p in prompts]
     check_room(config, lengths, max_tokens)
     P = bucket(max(lengths), config.context)
     S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=8)  # finer: each step reads all of the cache
-    tokens_BP = np.zeros((len(prompts), P), np.int32)
-    for row, prompt in enumerate(prompts):
-        tokens_BP[row, : len(prompt)] = prompt
-    state = prefill(params, config, S, tokens_BP, np.array(lengths, np.int32), requests)
+    P, S = sizes or (P, S)
+    state = prefill(params, config, S, padded(prompts, P), np.array(lengths, np.int32), requests)
     written = 1
     yield np.asarray(state.token_B)[:, None]
     while written < max_tokens:
@@ -158,6 +158,14 @@ def decode(
             return
         written += int(count)
         yield np.asarray(tokens_BC)[:, : int(count)]
+
+
+def padded(prompts: Sequence[Sequence[int]], P: int) -> np.ndarray:
+    """int32[B, P]: the prompts, filled up on the right."""
+    tokens_BP = np.zeros((len(prompts), P), np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens_BP[row, : len(prompt)] = prompt
+    return tokens_BP
 
 
 @functools.partial(jax.jit, static_argnames=("config", "positions"))
