@@ -113,13 +113,14 @@ def tables(results: Sequence[Result]) -> list[Table]:
     shown = [asdict(result) for result in results]
     choices = [choice_row(result) for result in shown if is_choice(result)]
     others = [row for result in shown if not is_choice(result) for row in other_rows(result)]
+    who = WHO if any(result.cut for result in results) else WHO[:-1]  # a narrow terminal has no column to spare for zeros
     made = []
     if choices:
-        made.append(table(*WHO, *RULES, "±", "centred"))
+        made.append(table(*who, *RULES, "±", "centred"))
         for row in choices:
-            made[-1].add_row(*(row[name] for name in WHO), *(value + mark for value, _, mark in row["rules"]), row["error"], row["centred"])
+            made[-1].add_row(*(row[name] for name in who), *(value + mark for value, _, mark in row["rules"]), row["error"], row["centred"])
     if others:
-        made.append(table(*WHO, "metric", "score", "±", "95% interval"))
+        made.append(table(*who, "metric", "score", "±", "95% interval"))
         for row in others:
-            made[-1].add_row(*(row[name] for name in (*WHO, "metric")), row["value"] + "*" * row["own"], row["error"], row["interval"])
+            made[-1].add_row(*(row[name] for name in (*who, "metric")), row["value"] + "*" * row["own"], row["error"], row["interval"])
     return made
