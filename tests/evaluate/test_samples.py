@@ -72,8 +72,8 @@ def test_what_the_text_before_is_worth():
 
 def test_texts_are_read_from_strings_and_objects(tmp_path):
     path = tmp_path / "texts.jsonl"
-    path.write_text('"one"\n{"text": "two", "more": 1}\n\n')
-    assert read_texts(path) == ["one", "two"]
+    path.write_text('"one<|endoftext|>\\n\\nand then<|endoftext|>"\n{"text": "two", "more": 1}\n\n')
+    assert read_texts(path) == ["one", "and then", "two"]
     for line in ("{}", "[1]", "oops", '{"text": 3}'):
         path.write_text('"one"\n' + line)
         with pytest.raises(UserError, match="texts.jsonl:2 is no text"):

@@ -6,6 +6,7 @@ from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine
 from tenfold.evaluate.requests import Writing
 from tenfold.generate.beam import Search, beam_search
+from tenfold.generate.decode import prepare_for_decode
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_beams_find_what_beam_search_finds(model, engine):
     written = engine.write([*requests, Writing("the cat", max_tokens=4)])
     for context, each in zip(contexts, written, strict=False):
         ids = engine.tokenizer.encode(context) or [engine.tokenizer.end_of_text]
-        found = beam_search(engine.params, engine.config, engine.tokenizer, [ids], [Search(6, 1.0, ("e",))], 4)[0]
+        found = beam_search(*prepare_for_decode(model.params, model.config), engine.tokenizer, [ids], [Search(6, 1.0, ("e",))], 4)[0]
         assert each.texts == (found.text,)
 
 

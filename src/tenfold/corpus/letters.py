@@ -91,7 +91,7 @@ def grams(found: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _runs(hashes: np.ndarray, n: int) -> np.ndarray:
-    """uint64[W - n + 1]: the words of each run as the digits of a number. A run is two of half its length, so a long one costs few steps."""
+    """uint64[W - n + 1]: the words of each run as the digits of a number. A run is two of half its length: a long one costs few steps."""
     if n == 1:
         return hashes
     half = _runs(hashes, n // 2)

@@ -35,7 +35,9 @@ def _row(place: Path, path: Path, dirty: Mapping[str, Mapping[str, bool]]) -> di
     values, flags = own_scores(result, read_items(path)), dirty[result.task]
     unknown = next((id for id in values if id not in flags), None)
     if unknown is not None:
-        raise UserError(f"{path} has an item {unknown!r} that the task {result.task!r} has not.\n  Name the same --data as for `tenfold eval`.")
+        raise UserError(
+            f"{path} has an item {unknown!r} that the task {result.task!r} has not.\n  Name the same --data as for `tenfold eval`."
+        )
     if not values:  # bits per byte of a whole text
         return None
     about = {"task": result.task, "model": str(place), "result": result.name, "shots": result.shots, "metric": result.own}
@@ -53,11 +55,11 @@ def split(values_N: np.ndarray, dirty_N: np.ndarray, seed: int = 0) -> dict[str,
     return found | {"relative": _relative(values_N, ~dirty_N, seed)}
 
 
-def _estimate(values_N: np.ndarray, seed: int) -> dict[str, float] | None:
+def _estimate(values_N: np.ndarray, seed: int) -> dict[str, Any] | None:
     if not len(values_N):
         return None
-    found = asdict(mean(values_N, seed))
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in found.items()} | {"items": len(values_N)}
+    found = {name: None if np.isnan(value) else value for name, value in asdict(mean(values_N, seed)).items()}
+    return found | {"items": len(values_N)}
 
 
 def _relative(values_N: np.ndarray, clean_N: np.ndarray, seed: int) -> dict[str, float] | None:

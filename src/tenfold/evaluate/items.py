@@ -14,6 +14,7 @@ import numpy as np
 
 from tenfold.corpus.contamination import SHORTEST, length_of
 from tenfold.corpus.letters import PlacedWords, grams, placed_words
+from tenfold.corpus.normalise import normalise
 from tenfold.errors import UserError
 from tenfold.evaluate.example import Example
 
@@ -68,7 +69,10 @@ class Grams(NamedTuple):
 
 
 def item_set(name: str, items: list[Item], n: int = 0, synthetic: bool = False) -> ItemSet:
-    """The items with their N: `n` where that is given, else by the paper's rule. Raises UserError for no items, or one id twice."""
+    """The items, in the form that a corpus brings text into, with their N: `n` where that is given, else by the paper's rule.
+
+    Raises UserError for no items, or one id twice.
+    """
     if not items:
         raise UserError(f"The task {name!r} has no items to look for.\n  See its file, and --data.")
     if len({item.id for item in items}) < len(items):
@@ -77,6 +81,7 @@ def item_set(name: str, items: list[Item], n: int = 0, synthetic: bool = False) 
         raise UserError(f"The task {name!r} has two items with the id {twice!r}.\n  Give every item its own.")
     if not 0 <= n <= LONGEST:
         raise UserError(f"n is {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of each task's short examples.")
+    items = [Item(item.id, tuple(normalise(list(item.asked))), tuple(normalise(list(item.fields)))) for item in items]
     words = placed_words([item.asked[0] for item in items])
     return ItemSet(name, tuple(items), n or length_of(words, least=1 if synthetic else SHORTEST))
 

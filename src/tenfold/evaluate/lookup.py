@@ -55,9 +55,7 @@ def table_of(hashes: list[np.ndarray]) -> GramTable:
     return GramTable(different, np.zeros(len(different), np.int64))
 
 
-def look_up(
-    seen: Training, tables: dict[int, GramTable], scratch: Path, workers: int = 1, progress: Progress | None = None
-) -> Search:
+def look_up(seen: Training, tables: dict[int, GramTable], scratch: Path, workers: int = 1, progress: Progress | None = None) -> Search:
     """Every gram of each table (by its number of words) looked up in all training documents.
 
     What the parts gave stays under `scratch` until `forget`: a call with the same tables and documents goes on from there.
@@ -71,7 +69,7 @@ def look_up(
     todo = [part for part in parts.values() if not _file(scratch, part.number).exists()]
     in_parts(work, todo, workers, progress, "looking up")
     files = [_file(scratch, number) for number in sorted(parts)]
-    read = np.sum([_read(path) for path in files], axis=0, dtype=np.int64) if files else (0, 0)
+    read = sum((_read(path) for path in files), np.zeros(2, np.int64))
     return Search({n: _joined(n, len(table.hashes), files) for n, table in tables.items()}, int(read[0]), int(read[1]))
 
 

@@ -80,8 +80,8 @@ def _longest(
     wanted: dict[int, dict[int, list[tuple[str, int]]]] = {}
     for name, chosen in candidates.items():
         for number, places in enumerate(chosen):
-            for part, row in places:
-                wanted.setdefault(part, {}).setdefault(row, []).append((name, number))
+            for part_number, row in places:
+                wanted.setdefault(part_number, {}).setdefault(row, []).append((name, number))
     best: dict[str, list[dict[str, Any]]] = {name: [{"words": 0} for _ in texts] for name, texts in columns.items()}
     for part in seen.stage.with_documents():
         if part.number not in wanted:

@@ -18,6 +18,7 @@ import numpy as np
 from tenfold.corpus.documents import Document, Progress, read_documents
 from tenfold.corpus.engine.stop import clean_stop
 from tenfold.corpus.files import one_process, replacing, write_atomically
+from tenfold.corpus.normalise import normalise
 from tenfold.errors import UserError
 from tenfold.evaluate.good_text import PART, cut, distinct_of, lengths, measures
 from tenfold.evaluate.lookup import forget
@@ -30,6 +31,7 @@ from tenfold.report.samples import samples_page
 SCRATCH = ".looking-up"
 SAMPLES, COPIES, RESULT, PAGE = "samples.jsonl", "copies.jsonl", "result.json", "samples.html"
 HUMAN, GPT3 = "people (held out)", "GPT-3 175B"
+END = "<|endoftext|>"
 LONGEST = 500  # words that are measured of a text, where `words` is 0
 FEWEST = 20  # words below which nothing can be said
 
@@ -82,9 +84,7 @@ class Answers(Protocol):
         ...
 
 
-def run(
-    engine: Answers | None, out: Path, settings: SamplesSettings, name: str = "model", progress: Progress | None = None
-) -> Path:
+def run(engine: Answers | None, out: Path, settings: SamplesSettings, name: str = "model", progress: Progress | None = None) -> Path:
     """Measures the samples of a model (None: only the texts that the settings name) and returns the page, which is in `out`.
 
     Raises UserError where there is nothing to measure, a file cannot be read, or texts are too short.
@@ -95,7 +95,7 @@ def run(
         words = settings.words or _common_length(texts)
         columns = {column: cut(each, words)[: settings.samples] for column, each in texts.items()}
         _check(columns, words)
-        result = {
+        result: dict[str, Any] = {
             "name": name,
             "words": words,
             "settings": {key: str(value) if isinstance(value, Path) else value for key, value in asdict(settings).items()},
@@ -123,7 +123,13 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
     if engine:
         if progress:
             progress("writing samples", 0, None)
-        wanted = Writing(settings.prompt, (), settings.max_tokens, temperature=settings.temperature, samples=settings.samples, seed=settings.seed)
+        wanted = Writing(
+            settings.prompt,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            samples=settings.samples,
+            seed=settings.seed,
+        )
         columns[name] = list(engine.write([wanted])[0].texts)
         _write_lines(out / SAMPLES, [{"text": text} for text in columns[name]])
     if settings.texts:
@@ -137,19 +143,20 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
         columns[GPT3] = read_texts(settings.gpt3)
     if not columns:
         raise UserError("there is nothing to measure.\n  Name a run, or texts with --texts, --human, --gpt3 or --corpus.")
-    return columns
+    return {column: normalise(texts) for column, texts in columns.items()}  # as a corpus does, so that what is copied is seen to be
 
 
 def read_texts(path: Path) -> list[str]:
-    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text". Raises UserError where there is
-    none, or a line is neither."""
+    """The texts of a file or folder, in their order. A line of .jsonl is a string, or an object with "text", and may hold several with
+    <|endoftext|> between them, as GPT-3's do. Raises UserError for a place without any, and a line that is neither."""
     if path.suffix != ".jsonl":
         return [each.text for each in read_documents(str(path)) if isinstance(each, Document)]
     try:
         lines = path.read_text("utf-8").split("\n")
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}).\n  Name a file of texts.") from None
-    return [_text(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_text(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [text.strip() for line in found for text in line.split(END) if text.strip()]
 
 
 def _text(path: Path, number: int, line: str) -> str:

@@ -69,8 +69,8 @@ class Writer:
             raise UserError(f"a request asks for {request.samples} samples and {request.beams} beams, but needs at least 1 of each.")
         if request.beams > 1 and (request.samples > 1 or request.temperature > 0):
             raise UserError(
-                f"a request asks for {request.beams} beams, {request.samples} samples and temperature {request.temperature}, but beam search "
-                "draws nothing and gives one text.\n  Use 1 sample and temperature 0, or 1 beam."
+                f"a request asks for {request.beams} beams, {request.samples} samples and temperature {request.temperature}, but "
+                "beam search draws nothing and gives one text.\n  Use 1 sample and temperature 0, or 1 beam."
             )
         room = self.config.context - request.max_tokens
         if room < 1:

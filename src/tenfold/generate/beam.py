@@ -1,9 +1,9 @@
 """Beam search on the cache: of the likeliest beginnings of a text, the W best are written on at once.
 
-A step extends each of W beams by its 2W likeliest tokens. Of all these candidates the 2W best are looked at: those that end (end_of_text, or
-a stop string is complete) are finished texts, and the first W of the others are the next beams; their rows of the cache are put in order
-on the device. A text's score is log P / ((5 + tokens) / 6)^a (Wu et al. 2016, equation 14, without its coverage), where the tokens are all
-that were drawn, the end among them. The search ends when no beam can come to a better score than the best finished text, or at
+A step extends each of W beams by its 2W likeliest tokens. Of all these candidates the 2W best are looked at: those that end (end_of_text,
+or a stop string is complete) are finished texts, and the first W of the others are the next beams; their rows of the cache are put in
+order on the device. A text's score is log P / ((5 + tokens) / 6)^a (Wu et al. 2016, equation 14, without its coverage), where the tokens
+are all that were drawn, the end among them. The search ends when no beam can come to a better score than the best finished text, or at
 `max_tokens`, where beams count as finished.
 
 Shapes: B prompts, W beams of each, R = B W rows of the cache, N = 2 W candidates of a row, V vocab.

@@ -12,6 +12,7 @@ from tenfold.report.page import template, write_page
 from tenfold.report.plots import number
 
 EACH = 8  # items shown of a task: so many with the fewest words in common, as many with the most
+COUNTS = (("all", "items"), ("dirty", "dirty"), ("clean", "clean"))
 WHICH = {
     "seen": "what training saw",
     "before": "what training would have seen had evaluation texts not been cut out",
@@ -31,7 +32,7 @@ def contamination_page(out: Path, result: dict[str, Any], rows: Sequence[dict[st
         figures=[
             ("items", f"{items:,}"),
             ("dirty", f"{dirty:,}"),
-            ("clean", f"{100 * (items - dirty) / items:.1f}%"),
+            ("clean", share(items - dirty, items)),
             ("training documents", f"{corpus['documents']:,}"),
             ("letters of text", number(corpus["letters"])),
         ],
@@ -45,21 +46,27 @@ def contamination_page(out: Path, result: dict[str, Any], rows: Sequence[dict[st
 
 def table_rows(task: dict[str, Any], scores: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """A task's rows of table C.1, in words: one for each result, or one without scores."""
-    counts = {"task": task["task"], "n": str(task["n"]), "clean_share": f"{100 * task['clean_share']:.1f}%"}
+    counts = {"task": task["task"], "n": str(task["n"]), "clean_share": share(task["clean"], task["items"])}
     own = [score for score in scores if score["task"] == task["task"]]
     if not own:
-        none = {name: {"score": "", "range": "", "items": f"{task[key]:,}"} for name, key in (("all", "items"), ("dirty", "dirty"), ("clean", "clean"))}
+        none = {name: {"score": "", "range": "", "items": f"{task[key]:,}"} for name, key in COUNTS}
         return [counts | {"what": "", "relative": "", "relative_range": ""} | none]
     rows = []
     for score in own:
         relative = score["relative"]
         what = f"{score['model']}, {score['shots']} shots, {score['metric']}"
-        share = f"{100 * score['clean']['items'] / score['all']['items']:.1f}%" if score["clean"] else "0.0%"
-        row = counts | {"what": what, "clean_share": share} | {name: _score(score[name]) for name in ("all", "dirty", "clean")}
+        clean = share(score["clean"]["items"] if score["clean"] else 0, score["all"]["items"])
+        row = counts | {"what": what, "clean_share": clean} | {name: _score(score[name]) for name in ("all", "dirty", "clean")}
         row["relative"] = f"{100 * relative['value']:+.1f}%" if relative else ""
         row["relative_range"] = f"{100 * relative['low']:+.1f} to {100 * relative['high']:+.1f}" if relative else ""
         rows.append(row)
     return rows
+
+
+def share(part: int, whole: int) -> str:
+    """In percent, with as many digits that a few of very many are not rounded away."""
+    rounded = f"{100 * part / whole:.1f}%"
+    return f"{100 * part / whole:.3f}%" if rounded in ("0.0%", "100.0%") and 0 < part < whole else rounded
 
 
 def _score(found: dict[str, Any] | None) -> dict[str, str]:

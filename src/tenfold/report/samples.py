@@ -83,14 +83,23 @@ def _curves(columns: Sequence[dict[str, Any]], values: Sequence[Sequence[dict[st
 def _coherence(columns: Sequence[dict[str, Any]]) -> Figure:
     values = [column["coherence"] for column in columns]
     places = [PART * (at + 1.5) for at in range(max(map(len, values)))]
-    caption = "Of a part's words, how many more are in its own text's first 50 words than in those of other texts. Falls as texts wander off."
+    caption = (
+        "Of a part's words, how many more are in its own text's first 50 words than in those of other texts. Falls as texts wander off."
+    )
     return Figure("Holding to the beginning", "words into the text", _curves(columns, values, places), caption=caption, percent=True)
 
 
 def _distance(columns: Sequence[dict[str, Any]]) -> Figure:
     values = [column["distance"] for column in columns]
     caption = "Of a text's runs of four words, those that last stood so many words before."
-    return Figure("Repeating by distance", "words back, to twice that", _curves(columns, values, range(len(values[0]))), from_zero=True, caption=caption, percent=True)
+    return Figure(
+        "Repeating by distance",
+        "words back, to twice that",
+        _curves(columns, values, range(len(values[0]))),
+        from_zero=True,
+        caption=caption,
+        percent=True,
+    )
 
 
 def _back(figure: Figure) -> dict[str, Any] | None:
@@ -116,7 +125,9 @@ def _model(columns: Sequence[dict[str, Any]], what: str) -> Figure:
 def _new(columns: Sequence[dict[str, Any]]) -> Figure:
     values = [column.get("new", []) for column in columns]
     caption = "Of a text's runs of so many words, those that no training document holds."
-    return Figure("New runs of words", "words in a row", _curves(columns, values, range(1, 17)), from_zero=True, caption=caption, percent=True)
+    return Figure(
+        "New runs of words", "words in a row", _curves(columns, values, range(1, 17)), from_zero=True, caption=caption, percent=True
+    )
 
 
 def _copied(name: str, copies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
