@@ -21,7 +21,7 @@ from tenfold.errors import UserError
 from tenfold.evaluate.paths import Asked, BatchTokenizer, Path, asked, asked_of_texts
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
 from tenfold.evaluate.tree import ASKED, Packed, Row, packed, packed_rows, single_rows
-from tenfold.evaluate.write import write
+from tenfold.evaluate.write import Writer
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.config import Weights
 from tenfold.generate.decode import prepare_for_decode
@@ -34,6 +34,8 @@ from tenfold.model.transformer import forward, logits
 
 CHUNK = 256
 """C: of 50,000 logits each, 50 MiB."""
+WRITTEN_AT_ONCE = 16
+"""Rows of a cache: texts, or beams of them."""
 Progress = Callable[[int, int], None]
 
 
@@ -66,12 +68,22 @@ class Engine:
             raise UserError(
                 f"the tokenizer has {self.tokenizer.vocab} tokens, but model.vocab is {model.config.vocab}: they are not from one run."
             )
-        self.params, config = prepare_for_decode(model.params, model.config, weights)
-        self.config = replace(config, expert_capacity=0.0)  # or a score would depend on what is asked beside it
-        self.share = share and takes_trees(config)
+        self.share = share and takes_trees(model.config)
         self.row = row
+        self._model, self._weights = model, weights
         self.tokens = row * (batch or (4 if jax.default_backend() == "cpu" else 64))
         self._programs: set[tuple] = set()
+
+    @functools.cached_property
+    def _reader(self) -> tuple[Params, ModelConfig]:
+        """The weights as scoring reads them: it compiles one block, which all layers share."""
+        config = replace(self._model.config, expert_capacity=0.0)  # or a score would depend on what is asked beside it
+        return prepare_for_decode(self._model.params, config, self._weights, scan=True)
+
+    @functools.cached_property
+    def _writer(self) -> Writer:
+        params, config = prepare_for_decode(self._model.params, self._model.config, self._weights)
+        return Writer(params, config, self.tokenizer, WRITTEN_AT_ONCE, self._programs)
 
     @property
     def compiled(self) -> int:
@@ -83,15 +95,15 @@ class Engine:
 
         Raises UserError for a continuation without tokens, and where the model's numbers are no numbers.
         """
-        return self._answers(asked(self.tokenizer, requests, self.config.context), progress)
+        return self._answers(asked(self.tokenizer, requests, self._model.config.context), progress)
 
     def rolling(self, texts: Sequence[str], progress: Progress | None = None) -> list[Likelihood]:
         """How likely each text is from its beginning, in windows of the model's context with one token of context between."""
-        return self._answers(asked_of_texts(self.tokenizer, texts, self.config.context), progress)
+        return self._answers(asked_of_texts(self.tokenizer, texts, self._model.config.context), progress)
 
     def write(self, requests: Sequence[Writing], progress: Progress | None = None) -> list[Written]:
-        """The texts that the model writes, in order; `progress(done, total)` hears requests."""
-        return write(self.params, self.config, self.tokenizer, requests, self._programs, progress)
+        """The texts that the model writes, in order; `progress(done, total)` hears texts. Raises UserError for what cannot be asked."""
+        return self._writer.write(requests, progress)
 
     def _answers(self, asked: Sequence[Asked], progress: Progress | None) -> list[Likelihood]:
         numbers: dict[Path, int] = {}
@@ -103,7 +115,7 @@ class Engine:
 
     def _values(self, paths: Sequence[Path], progress: Progress | None) -> dict[int, "Values"]:
         """What each path's targets got."""
-        rows = packed_rows(paths, self.row) if self.share else single_rows(paths, self.config.context)
+        rows = packed_rows(paths, self.row) if self.share else single_rows(paths, self._model.config.context)
         total, done = sum(len(row.tokens) for row in rows), 0
         found: dict[int, Values] = {}
         pending: tuple[list[Row], Packed, tuple] | None = None
@@ -129,9 +141,10 @@ class Engine:
     def _start(self, rows: list[Row]) -> tuple[list[Row], Packed, tuple]:
         T = rows[0].length
         batch = packed(rows, self._rows_of(T), CHUNK)
-        tree = Tree(batch.positions_BT, batch.ends_BT) if self.share else None
+        tree = Tree(jnp.asarray(batch.positions_BT), jnp.asarray(batch.ends_BT)) if self.share else None
         self._programs.add(("score", *batch.tokens_BT.shape))
-        answers = score_rows(self.params, self.config, batch.tokens_BT, tree, batch.states_S, batch.targets_SR, batch.count)
+        params, config = self._reader
+        answers = score_rows(params, config, batch.tokens_BT, tree, batch.states_S, batch.targets_SR, batch.count)
         return rows, batch, answers
 
 

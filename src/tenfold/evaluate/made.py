@@ -34,7 +34,7 @@ def make(name: str, count: int = 0, seed: int = 0, texts: Sequence[str] = ()) ->
     if name in ARITHMETIC:
         asked: dict[str, int] = {}
         wanted = count or ARITHMETIC_ITEMS
-        for _ in range(100 * wanted + 1_000):
+        for _ in range(20 * wanted + 1_000):
             if len(asked) == wanted:
                 break
             asked.setdefault(*ARITHMETIC[name](dice))
@@ -42,29 +42,26 @@ def make(name: str, count: int = 0, seed: int = 0, texts: Sequence[str] = ()) ->
             raise UserError(f"{name} has fewer than {wanted} different questions: found {len(asked)}; ask for fewer items")
         return [{"context": f"\n\nQ: What is {question}?\n\nA:", "completion": f" {answer}"} for question, answer in asked.items()]
     if name in WORDS:
-        found = common_words(texts, count or WORD_ITEMS)
-        scrambled = ((WORDS[name](word, dice), word) for word in dice.sample(found, len(found)))
+        change, changes = WORDS[name]
+        found = common_words(texts, count or WORD_ITEMS, changes)
+        scrambled = ((change(word, dice), word) for word in dice.sample(found, len(found)))
         return [{"context": f"\n{letters} =", "completion": f" {word}"} for letters, word in scrambled]
     raise UserError(f"{name!r} is no task that is made here: they are {', '.join([*ARITHMETIC, *WORDS])}")
 
 
-def common_words(texts: Sequence[str], count: int) -> list[str]:
-    """The commonest words of 6 to 15 small letters, of those that every word task can change; ties in the alphabet's order.
+def common_words(texts: Sequence[str], count: int, changes: Callable[[str], bool] = lambda word: True) -> list[str]:
+    """The commonest words of 6 to 15 small letters, of those that the task can change; ties in the alphabet's order.
 
     Raises UserError where the texts hold fewer.
     """
     counts = Counter(word for text in texts for word in re.findall(r"(?<![\w'-])[a-z]{6,15}(?![\w'-])", text))
-    usable = (word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if _changes(word))
+    usable = (word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if changes(word))
     found = list(islice(usable, count))
     if len(found) < count:
         raise UserError(
             f"{count} words of 6 to 15 letters are asked for and the texts hold {len(found)}: give more text, or ask for fewer items"
         )
     return found
-
-
-def _changes(word: str) -> bool:
-    return len(set(word[2:-2])) > 1 and len(set(word)) > 1 and word != word[::-1]
 
 
 def _two(word: str, below: int) -> Callable[[Dice], tuple[str, int]]:
@@ -124,10 +121,11 @@ def _arithmetic() -> Iterator[tuple[str, Callable[[Dice], tuple[str, int]]]]:
 
 ARITHMETIC = dict(_arithmetic())
 """The names of the paper's files."""
-WORDS: dict[str, Callable[[str, Dice], str]] = {
-    "cycle_letters_in_word": _cycle,
-    "mid_word_1_anagrams": _anagram(1),
-    "mid_word_2_anagrams": _anagram(2),
-    "random_insertion_in_word": _insert,
-    "reversed_words": _reverse,
+WORDS: dict[str, tuple[Callable[[str, Dice], str], Callable[[str], bool]]] = {
+    "cycle_letters_in_word": (_cycle, lambda word: len(set(word)) > 1),
+    "mid_word_1_anagrams": (_anagram(1), lambda word: len(set(word[1:-1])) > 1),
+    "mid_word_2_anagrams": (_anagram(2), lambda word: len(set(word[2:-2])) > 1),
+    "random_insertion_in_word": (_insert, lambda word: True),
+    "reversed_words": (_reverse, lambda word: word != word[::-1]),
 }
+"""How each changes a word, and which words it can."""

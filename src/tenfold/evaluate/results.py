@@ -186,7 +186,8 @@ def _said(item: Item) -> dict[str, Any]:
 
 
 def _item(found: dict[str, Any]) -> Item:
-    return Item(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    return Item(**fields)
 
 
 def _json(path: Path) -> Any:

@@ -87,8 +87,8 @@ def task_scores(items: Sequence[Item], chance: float | None, seed: int = 0) -> d
     if items and "nats" in items[0].score:
         named |= _measures({name: [item.score[name] for item in items] for name in MEASURES if name in items[0].score}, seed)
     if items and len(items[0].choices) > 1:
-        gold = [(-item.logprobs[item.gold] / math.log(2), len(_gold_text(item).encode())) for item in items]
-        named["gold_" + BITS] = statistics.ratio(*zip(*gold, strict=True), seed=seed)
+        bits = [-item.logprobs[item.gold] / math.log(2) for item in items]
+        named["gold_" + BITS] = statistics.ratio(bits, [len(_gold_text(item).encode()) for item in items], seed)
     shares = {*names, GREEDY}
     return {name: _row(found, chance if name in shares else None) for name, found in named.items()}
 

