@@ -20,7 +20,7 @@ from tenfold.errors import UserError
 from tenfold.evaluate.example import Example
 
 FEWEST = 5
-"""A text of fewer than N words is looked up whole, if it has as many words as this or is the question as asked with its right answer."""
+"""A text of fewer than N words is looked up whole, if it has as many words as this or is the question with its right answer."""
 LONGEST = 32
 """Words in a row that can be asked for: as many of a question's last ones are looked at again with each further answer."""
 AT_ONCE = 512  # items whose words are in memory at once
@@ -155,7 +155,8 @@ def _whole(texts: Sequence[tuple[int, str]], found: ItemSet) -> Iterator[tuple[i
     sizes = np.diff(words.starts)
     for place in np.flatnonzero((sizes > 0) & (sizes < found.n)).tolist():
         number, text = texts[place]
-        if sizes[place] >= FEWEST or text == found.items[number].asked[0]:
+        item = found.items[number]
+        if sizes[place] >= FEWEST or text in (item.asked[0], *item.bare[:1]):
             yield int(sizes[place]), Grams(grams(placed_words([text]), int(sizes[place]))[0], np.array([number]))
 
 
