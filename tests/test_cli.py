@@ -56,7 +56,7 @@ def test_help_is_quick_and_leaves_jax_alone(run_python):
     """
     *shown, last = run_python(program, devices=1).splitlines()
     assert shown[0].startswith("usage: tenfold COMMAND")
-    for command in ("demo", "corpus", "train", "generate", "convert", "report"):
+    for command in ("demo", "corpus", "train", "generate", "eval", "convert", "report"):
         assert any(line.strip().startswith(f"tenfold {command}") for line in shown)
     heavy, seconds = last.rsplit(" ", 1)
     assert heavy == "[]"
@@ -92,7 +92,7 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, corpus, train, generate, convert, report."),
+        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, corpus, train, generate, convert, report, eval."),
         (["train", "gpt4"], "tenfold train: 'gpt4' is neither a recipe nor a file.\n  Recipes: gpt3-125m,"),
         (
             ["train", "gpt3-125m", "--model.embed", "500"],

@@ -67,10 +67,11 @@ def build(evaluations: dict[str, list[str]]) -> Index:
     return Index(lengths, {n: GramTable(each, np.zeros(len(each), np.int64)) for n, each in hashes.items()})
 
 
-def length_of(words: PlacedWords) -> int:
-    """A set's n: the words of its example at the 5th percentile, from 8 to 13 (appendix C). 13 for a set without texts."""
+def length_of(words: PlacedWords, least: int = SHORTEST) -> int:
+    """A set's n: the words of its example at the 5th percentile, at least 8 (of a synthetic task less) and at most 13 (appendix C). 13
+    for a set without texts."""
     sizes = np.diff(words.starts)
-    return int(np.clip(np.percentile(sizes, 5, method="lower"), SHORTEST, CUT)) if len(sizes) else CUT
+    return int(np.clip(np.percentile(sizes, 5, method="lower"), least, CUT)) if len(sizes) else CUT
 
 
 def counts(index: Index, texts: list[str]) -> dict[int, np.ndarray]:

@@ -17,6 +17,7 @@ TABLE = 0x20000
 """Characters from here on (rare ideographs, private ones) have no case and are neither space nor punctuation."""
 SPACE, DROPPED = 0, 1
 FIRST = 2
+BASE = 0xD1342543DE82EF95  # of the number whose digits are a run's words
 
 
 class PlacedWords(NamedTuple):
@@ -86,8 +87,14 @@ def grams(found: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)
     text = np.repeat(np.arange(len(found.starts) - 1), np.diff(found.starts))
     first = np.flatnonzero(text[: words - n + 1] == text[n - 1 :])
-    run = np.zeros(words - n + 1, np.uint64)
-    for place in range(n):
-        run *= np.uint64(0xD1342543DE82EF95)
-        run += found.hashes[place : place + len(run)]
-    return mixed(run[first]), first
+    return mixed(_runs(found.hashes, n)[first]), first
+
+
+def _runs(hashes: np.ndarray, n: int) -> np.ndarray:
+    """uint64[W - n + 1]: the words of each run as the digits of a number. A run is two of half its length: a long one costs few steps."""
+    if n == 1:
+        return hashes
+    half = _runs(hashes, n // 2)
+    left = len(hashes) - n + 1
+    run = half[:left] * np.uint64(pow(BASE, n // 2, 2**64)) + half[n // 2 :][:left]
+    return run * np.uint64(BASE) + hashes[n - 1 :] if n % 2 else run

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+from tenfold.cli.parse import parse as _parse
 from tenfold.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ One system for the whole life of a GPT-class language model.
     tenfold corpus build RECIPE        raw sources to clean, weighted documents and the token shards that train reads
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
     tenfold generate RUN --prompt ...  complete text with a trained model
+    tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
@@ -342,6 +344,13 @@ def _export(argv: list[str]) -> Path:
     return export(*chosen)
 
 
+def evaluate(argv: list[str]) -> int:
+    """`tenfold eval RUN TASKS`, and what else there is to do with scores."""
+    from tenfold.cli.evaluate import run_command
+
+    return run_command(argv)
+
+
 def report(argv: list[str]) -> int:
     """`tenfold report RUN ...`."""
     import tyro
@@ -363,34 +372,10 @@ def report(argv: list[str]) -> int:
     return 0
 
 
-def _parse(what: Callable[..., Any], argv: list[str], prog: str, default: Any = None) -> Any:
-    """`tyro.cli`, but a UserError from a configuration's own checks comes through as it is, where tyro would print it in a box."""
-    import contextlib
-    import io
-
-    import tyro
-
-    options: dict[str, Any] = {"args": argv, "prog": prog} | ({} if default is None else {"default": default})
-    unsaid = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(unsaid), contextlib.redirect_stderr(unsaid):
-            return tyro.cli(what, **options)
-    except SystemExit as ended:
-        error: BaseException | None = ended
-        while error is not None:
-            if isinstance(error, UserError):
-                raise error from None
-            error = error.__cause__ or error.__context__
-    return tyro.cli(what, **options)  # asked for help, or a word that tyro itself refuses: said by tyro
-
-
 def _complain(command: str, error: UserError) -> int:
     print(f"{command}: {error}", file=sys.stderr)
     return 2
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, generate, convert, report)}
-
-
-if __name__ == "__main__":
-    main()
+COMMANDS["eval"] = evaluate  # whose own name Python has taken

@@ -1,0 +1,208 @@
+"""`evaluate`: a model, tasks and numbers of shots in; a pair of files for each out.
+
+Everything that can be refused is refused first: tasks and their items are read, shots drawn and prompts made before the model is asked
+anything. A result that is there already, of the same model, prompts and settings, is not measured again.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+import tenfold
+from tenfold.corpus.files import fingerprint
+from tenfold.errors import UserError
+from tenfold.evaluate.engine import Engine, TrainedModel
+from tenfold.evaluate.loaded import Loaded, find_tasks, load
+from tenfold.evaluate.prompts import Asked, choose_shots, requests
+from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
+from tenfold.evaluate.results import Item, Result, already, prompts_fingerprint, result_name, write_result
+from tenfold.evaluate.rules import RULES, Rule
+from tenfold.evaluate.scores import asked_item, chance_of, chosen, measured, own_name, task_scores
+from tenfold.evaluate.settings import EvalSettings
+from tenfold.evaluate.task import Task, read_task
+from tenfold.evaluate.worth import may_run, written_items
+from tenfold.generate.complete import check_decodes
+from tenfold.train.device import machine
+
+SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
+
+
+class Answers(Protocol):
+    """What is asked; an Engine is one."""
+
+    def score(self, requests: Sequence[Continuation], progress: Callable[[int, int], None] | None = None) -> list[Likelihood]: ...
+    def rolling(self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None) -> list[Likelihood]: ...
+    def write(self, requests: Sequence[Writing], progress: Callable[[int, int], None] | None = None) -> list[Written]: ...
+
+
+class Watch:
+    """Hears how an evaluation goes; says nothing itself."""
+
+    def start(self, task: str, shots: int, number: int, of: int) -> None:
+        """The `number`-th of `of` results begins."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A part of it: what is done, of how much."""
+
+    def result(self, result: Result, path: Path, fresh: bool) -> None:
+        """It is there; `fresh` if it was measured now."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model, and who it is."""
+
+    model: TrainedModel
+    path: str
+    weights: str
+    engine: Answers | None = None
+    """Made where something is to be measured, and not before: weights are prepared for it."""
+    _made: list[Answers] = field(default_factory=list, init=False, repr=False)
+
+    def answers(self) -> Answers:
+        if not self._made:
+            self._made.append(self.engine or Engine(self.model, weights=self.weights))  # type: ignore[arg-type]
+        return self._made[0]
+
+
+def evaluate(
+    model: TrainedModel,
+    tasks: Sequence[str],
+    settings: EvalSettings,
+    out: Path,
+    path: str = "",
+    watch: Watch | None = None,
+    engine: Answers | None = None,
+) -> list[Result]:
+    """The results of all tasks and numbers of shots, in order, each written to `out` as it is there. `path` is what the model is called;
+    `engine` answers in place of a new Engine.
+
+    Raises UserError, before anything is measured, for an unknown task, data that are not there, more shots than there are examples, a model
+    without a tokenizer, and one that does not say what comes next.
+    """
+    check_model(model)
+    watch = watch or Watch()
+    loaded = [load(read_task(name), settings) for name in find_tasks(tasks)]
+    for each in loaded:
+        may_run(each.task, settings.run_code)
+    who = {"path": path, **describe(model)}
+    asker = Measured(model, path, settings.weights, engine)
+    plans = [(each, k) for each in loaded for k in each.counts]
+    found = []
+    for number, (each, k) in enumerate(plans, start=1):
+        watch.start(each.task.name, k, number, len(plans))
+        found.append(_result(each, k, settings, out, who, asker, watch))
+    return found
+
+
+def check_model(model: TrainedModel) -> None:
+    """Refuses models that cannot be asked how likely a text is."""
+    check_decodes(model.config)
+    if model.tokenizer is None:
+        raise UserError("this model has no tokenizer, so it cannot be asked about texts.\n  Name a directory that has one.")
+
+
+def describe(model: TrainedModel) -> dict[str, Any]:
+    """Who a model is: its size, and fingerprints of its weights and its tokenizer."""
+    leaves = jax.tree.leaves(model.params)
+    weights = [[str(leaf.dtype), leaf.shape, _digest(np.asarray(leaf).reshape(-1)[:: max(1, leaf.size // SAMPLED)])] for leaf in leaves]
+    config = model.config
+    return {
+        "fingerprint": fingerprint(weights, repr(config)),
+        "parameters": int(sum(leaf.size for leaf in leaves)),
+        "context": config.context,
+        "layers": config.layers,
+        "embed": config.embed,
+        "vocab": config.vocab,
+        "tokenizer": getattr(model.tokenizer, "fingerprint", ""),
+    }
+
+
+def _digest(numbers: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=8).hexdigest()
+
+
+def _result(each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[str, Any], asker: Measured, watch: Watch) -> Result:
+    task, written = each.task, settings.written()
+    shots = [choose_shots(task, example, each.pool, k, settings.seed) for example in each.test]
+    asked = [requests(task, example, before) for example, before in zip(each.test, shots, strict=True)]
+    abouts = [asked_item(example, before, asks) for example, before, asks in zip(each.test, shots, asked, strict=True)]
+    marked = [(about["id"], about["prompt"], about["gold"], about["answers"]) for about in abouts]
+    how = (task.name, task.kind, task.metric, task.scoring, task.program, task.chance, k, written)
+    key = fingerprint(who["fingerprint"], who["tokenizer"], *how, marked)
+    name = result_name(task.name, k, written)
+    if there := already(out, name, key):
+        watch.result(there, out / f"{name}.json", False)
+        return there
+    began = time.perf_counter()
+    items = list(_items(each, asked, abouts, settings, asker.answers(), watch))
+    chance = chance_of(task, each.test)
+    result = Result(
+        task.name,
+        k,
+        len(items),
+        each.of,
+        own_name(task),
+        task_scores(items, chance),
+        chance,
+        sum(item.cut > 0 for item in items),
+        key,
+        prompts_fingerprint(items),
+        who["tokenizer"],
+        {name: value for name, value in who.items() if name != "tokenizer"},
+        written,
+        _shown(asked[0]),
+        {"tenfold": tenfold.__version__, "jax": version("jax"), "numpy": version("numpy"), "tokenizers": version("tokenizers")},
+        machine(),
+        round(time.perf_counter() - began, 3),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        {"what": task.about, "source": task.source, "kind": task.kind, "metric": task.metric, "scoring": task.scoring},
+    )
+    watch.result(result, write_result(out, result, items), True)
+    return result
+
+
+def asked_rules(task: Task, settings: EvalSettings) -> tuple[Rule, ...]:
+    """The rules that a task of choices is scored by: its own is always among them. Where one answer must be the likeliest, none."""
+    return tuple(rule for rule in RULES if task.metric != "greedy" and (rule in settings.asked_rules() or rule == task.scoring))
+
+
+def _items(
+    each: Loaded, asked: Sequence[Asked], abouts: Sequence[dict], settings: EvalSettings, engine: Answers, watch: Watch
+) -> Iterator[Item]:
+    """What came back for each example, marked."""
+    task, rules = each.task, asked_rules(each.task, settings)
+
+    def told(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: watch.progress(what, done, total)
+
+    if task.kind == "choice":
+        parts = [asks.scored + (asks.bare if "answer" in rules else ()) + (asks.empty if "empty" in rules else ()) for asks in asked]
+        unique = list(dict.fromkeys(request for part in parts for request in part))
+        likelihoods: Mapping[Continuation, Likelihood] = dict(zip(unique, engine.score(unique, told("tokens")), strict=True))
+        yield from (chosen(about, asks, likelihoods, rules) for about, asks in zip(abouts, asked, strict=True))
+    elif task.kind == "perplexity":
+        found = engine.rolling([asks.rolling or "" for asks in asked], told("tokens"))
+        yield from (measured(*row) for row in zip(abouts, asked, found, strict=True))
+    else:
+        texts = engine.write([asks.writing for asks in asked if asks.writing], told("texts"))
+        yield from written_items(task, abouts, each.test, texts, told("programs"))
+
+
+def _shown(asks: Asked) -> dict[str, Any]:
+    """A prompt in full, and what was asked after it."""
+    if asks.rolling is not None:
+        return {"text": asks.rolling[:2000]}
+    if asks.writing:
+        return {"prompt": asks.writing.context, "writing": asdict(asks.writing)}
+    return {"prompt": asks.scored[0].context, "continuations": [each.text for each in asks.scored]} | (
+        {} if len({each.context for each in asks.scored}) == 1 else {"prompts": [each.context for each in asks.scored]}
+    )

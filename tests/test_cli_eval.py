@@ -1,0 +1,107 @@
+"""`tenfold eval`: help at once, refusals in plain words; a small run, a resumed one and a difference come out as they should."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from made_tasks import tiny_model, write_tasks
+from tenfold import api
+from tenfold.cli import main
+
+
+@pytest.fixture
+def tenfold(tmp_path, monkeypatch, capsys):
+    """`tenfold("eval", ...)` -> (exit code, stdout, stderr) in an empty directory with tasks/; a RUN called "tiny" or "other" loads."""
+    monkeypatch.chdir(tmp_path)
+    write_tasks(tmp_path / "tasks")
+    models = {"tiny": tiny_model(), "other": tiny_model(seed=1), "wordless": replace(tiny_model(), tokenizer=None)}
+    monkeypatch.setattr(api, "load", lambda run, adapter=None: models[run])
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments):
+        try:
+            main(["eval", *map(str, arguments)])
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_comes_without_jax(run_python):
+    program = """
+        import contextlib, io, sys
+        from tenfold.cli import main
+        for arguments in (["eval"], ["eval", "--help"], ["eval", "RUN", "--help"], ["eval", "diff", "--help"], ["eval", "tasks", "--help"],
+                          ["eval", "contamination", "--help"], ["eval", "samples", "--help"],
+                          ["eval", "RUN"], ["eval", "RUN", "piqa", "--limit", "0"]):
+            with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
+                try:
+                    main(arguments)
+                    code = 0
+                except SystemExit as ended:
+                    code = ended.code or 0
+            print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
+    """
+    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 7 + ["2 False False"] * 2
+
+
+def test_help_names_every_option(tenfold):
+    code, out, _ = tenfold("RUN", "--help")
+    assert code == 0
+    for said in ("RUN", "TASKS", "--shots", "--limit", "--seed", "--rules", "--weights", "--data", "--out", "--adapter", "--run-code"):
+        assert said in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["tiny"], "tenfold eval: no task is named."),
+        (["tiny", "hellaswga"], "tenfold eval: there is no task 'hellaswga': did you mean hellaswag"),
+        (["tiny", "tasks/choose.yaml", "--shots", "9"], "tenfold eval: choose is asked with 9 shots, but has 6 examples to show."),
+        (["tiny", "tasks/untrained.yaml", "--shots", "1"], "nowhere.jsonl"),
+        (["tiny", "piqa", "--data", "nowhere"], "tenfold eval: --data names nowhere, which is not there."),
+        (["wordless", "tasks/choose.yaml"], "tenfold eval: this model has no tokenizer"),
+        (["contamination", "nowhere"], "tenfold eval: no task is named."),
+        (["contamination", "nowhere", "tasks/choose.yaml"], "nowhere"),
+        (["samples"], "tenfold eval: no RUN is named, and no --out."),
+        (["samples", "tiny", "--samples", "1"], "tenfold eval: samples is 1, but must be 2 or more."),
+        (["diff", "a", "b"], "tenfold eval: a holds no results of an evaluation."),
+    ],
+)
+def test_what_cannot_work_is_refused_in_plain_words(tenfold, tmp_path, arguments, message):
+    code, out, complaint = tenfold(*arguments)
+    assert code == 2 and message in complaint and "Traceback" not in complaint
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_run_is_measured_shown_and_not_measured_twice(tenfold, tmp_path):
+    """Three results in two tables, the task's own marked; files and page in RUN/eval; the same words again measure nothing."""
+    said = ["tiny", "tasks/choose.yaml", "tasks/word.yaml", "--shots", "0,2"]
+    code, out, complaint = tenfold(*said)
+    assert code == 0, complaint
+    for word in ("choose", "word", "accuracy", "perplexity", "answer", "empty", "centred", "6 items in"):
+        assert word in out
+    results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "tiny" / "eval").glob("*.json")}
+    assert results.keys() == {"choose-0shot", "choose-2shot", "word-0shot", "word-2shot"}
+    assert f"{100 * results['choose-2shot']['scores']['answer']['value']:.1f}*" in out
+    assert (tmp_path / "tiny" / "eval" / "evaluation.html").exists()
+    code, again, _ = tenfold(*said)
+    assert code == 0 and again.count("was there already") == 4
+
+
+def test_two_models_are_compared(tenfold):
+    for model in ("tiny", "other"):
+        assert tenfold(model, "tasks/choose.yaml", "--data", ".", "--data", "tasks")[0] == 0
+    code, out, _ = tenfold("diff", "tiny", "other")
+    assert code == 0
+    assert "choose, 0 shots" in out and "model: tiny (" in out and "on the 6 items that both have" in out
+
+
+def test_tasks_are_listed_and_shown(tenfold):
+    code, out, _ = tenfold("tasks")
+    assert code == 0 and "hellaswag" in out and "lambada" in out
+    code, out, _ = tenfold("tasks", "tasks/choose.yaml")
+    assert code == 0 and "scoring: answer" in out and "Which is 0?\n->  alpha\n->  delta é" in out
