@@ -37,7 +37,6 @@ def test_help_comes_without_jax(run_python):
     program = """
         import contextlib, io, sys
         from tenfold.cli import main
-from tenfold.recipes.evaluate_road import Display
         for arguments in (["eval"], ["eval", "--help"], ["eval", "RUN", "--help"], ["eval", "diff", "--help"], ["eval", "tasks", "--help"],
                           ["eval", "contamination", "--help"], ["eval", "samples", "--help"],
                           ["eval", "RUN"], ["eval", "RUN", "piqa", "--limit", "0"]):
