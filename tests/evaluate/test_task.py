@@ -1,9 +1,13 @@
 """A task's file says what it means or is refused with the field, the value and the mend."""
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.evaluate.task import Form, Shots, read_task, task_names
+from tenfold.evaluate.sources import Source
+from tenfold.evaluate.task import Form, Shots, Task, read_task, task_names
 
 NAMED = """lambada hellaswag piqa arc_easy arc_challenge openbookqa winograd winogrande storycloze triviaqa nq_open webqs boolq copa cb rte
 race_high race_middle squad squad2 coqa drop sat_analogies gsm8k humaneval mbpp mmlu wikitext2 pile
@@ -113,3 +117,11 @@ def test_files_that_are_no_tasks(tmp_path):
         read_task(written(tmp_path, "like: loop", "loop.yaml"))
     with pytest.raises(UserError, match="there is no such task"):
         read_task(written(tmp_path, "like: nothing_at_all", "lost.yaml"))
+
+
+def test_the_page_names_every_task_and_every_key():
+    page = (Path(__file__).parents[2] / "docs/tasks.md").read_text()
+    families = [name for name in task_names() if not name.startswith("arithmetic_") and not name.endswith("_gpt3")]
+    assert [name for name in families if f"`{name}`" not in page] == []
+    assert [part.name for part in fields(Task) if part.name not in ("name", "file") and f"`{part.name}`" not in page] == []
+    assert [part.name for part in fields(Source) if part.name != "split" and part.name not in page] == []

@@ -29,6 +29,11 @@ CALLS = {  # what seccomp refuses: number on x86-64, on 64-bit ARM; None where i
     "keyctl": (250, 219), "prlimit64": (302, 261), "setrlimit": (160, 164), "setpriority": (141, 140), "sched_setaffinity": (203, 122),
     "open_by_handle_at": (304, 265), "setsid": (112, 157), "setpgid": (109, 154), "personality": (135, 92),
 }  # fmt: skip
+UNLESS = {"tgkill": (234, 131)}  # refused but for the process itself: raise() and abort() are this call
+WHEN = [  # refused with this second argument: each makes the kernel send signals to another process
+    ((72, 25), 8), ((72, 25), 15),  # fcntl with F_SETOWN, F_SETOWN_EX
+    ((16, 29), 0x8901), ((16, 29), 0x8902),  # ioctl with FIOSETOWN, SIOCSPGRP
+]  # fmt: skip
 MACHINES = {"x86_64": (0, 0xC000003E, 56), "aarch64": (1, 0xC00000B7, 220)}  # column above, kernel's code, the number of clone
 CLONE3, CLONE_THREAD = 435, 0x10000
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -37,6 +42,7 @@ LOAD, EQUAL, AT_LEAST, HAS_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_ENFORCE = 444, 445, 446
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
+SIGNALS_AND_SOCKETS = 3  # from version 6 on: neither leaves the jail
 RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF, 5: 0xFFFF}  # all rights that the kernel's version of Landlock knows
 
 NO_NEW_PRIVILEGES, SECCOMP, FILTER, DIE_WITH_PARENT = 38, 22, 2, 1
@@ -82,7 +88,8 @@ def read_only() -> None:
     """Landlock: every file may be read, and only those in this folder (and /dev/null) written."""
     version = check(libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
     rights = RIGHTS[min(version, max(RIGHTS))]
-    ruleset = check(libc.syscall(LANDLOCK_CREATE, struct.pack("Q", rights), ctypes.c_size_t(8), 0), "Landlock")
+    wanted = struct.pack("QQQ", rights, 0, SIGNALS_AND_SOCKETS) if version >= 6 else struct.pack("Q", rights)
+    ruleset = check(libc.syscall(LANDLOCK_CREATE, wanted, ctypes.c_size_t(len(wanted)), 0), "Landlock")
     for path, allowed in (("/", EXECUTE | READ_FILE | READ_DIR), (os.getcwd(), rights), ("/dev/null", WRITE_FILE | READ_FILE)):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         check(libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", allowed, place), 0), f"Landlock for {path}")
@@ -101,6 +108,22 @@ def refuse_calls() -> None:
         rules += [(AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, REFUSE | EPERM)]  # the numbers of x86-64's other half, x32
     rules += [(EQUAL, 0, 1, CLONE3), (RETURN, 0, 0, REFUSE | ENOSYS)]  # its flags lie in memory, out of sight: libc then uses clone
     rules += [(EQUAL, 0, 4, clone), (LOAD, 0, 0, 16), (HAS_BIT, 0, 1, CLONE_THREAD), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE | EPERM)]
+    for numbers, argument in WHEN:
+        rules += [
+            (EQUAL, 0, 4, numbers[column]),
+            (LOAD, 0, 0, 24),
+            (EQUAL, 0, 1, argument),
+            (RETURN, 0, 0, REFUSE | EPERM),
+            (LOAD, 0, 0, 0),
+        ]
+    for numbers in UNLESS.values():
+        rules += [
+            (EQUAL, 0, 4, numbers[column]),
+            (LOAD, 0, 0, 16),
+            (EQUAL, 1, 0, os.getpid()),
+            (RETURN, 0, 0, REFUSE | EPERM),
+            (LOAD, 0, 0, 0),
+        ]
     for number in (numbers[column] for numbers in CALLS.values()):
         if number is not None:
             rules += [(EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE | EPERM)]

@@ -6,6 +6,7 @@ Landlock or seccomp is missing, nothing is run. Where `unshare` may make namespa
 file system in memory beside.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -86,31 +87,14 @@ def run(program: str, limits: Limits = Limits(), *, allow: bool) -> Ran:
         "own_files": own_files,
         "clock": math.ceil(limits.clock) + 1,
     }
-    with tempfile.TemporaryDirectory(prefix="tenfold-") as folder, tempfile.TemporaryFile() as source:
-        source.write(program.encode(errors="replace"))
-        source.seek(0)
-        reads, writes = os.pipe()
-        started = time.monotonic()
-        try:
-            python = [sys.executable, "-S", "-s", "-B", "-P", str(JAIL), str(writes), word, json.dumps(inside)]
-            process = subprocess.Popen(
-                [*(NAMESPACES if own_files else ()), *python],
-                stdin=source,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[writes],
-                cwd=folder,
-                env={"PATH": "/usr/bin:/bin", "HOME": folder, "TMPDIR": folder, "PYTHONHASHSEED": "0"},
-                start_new_session=True,
-            )
-            os.close(writes)
-            try:
-                report = _report(reads, started + limits.clock)
-            finally:
-                _end(process)
-        finally:
-            os.close(reads)
-        return _judged(report, word, time.monotonic() - started, limits)
+    folder = tempfile.mkdtemp(prefix="tenfold-")
+    started = time.monotonic()
+    try:
+        report = _report_of(program, folder, word, inside, started + limits.clock)
+    finally:
+        with contextlib.suppress(RecursionError):  # of folders a thousand deep
+            shutil.rmtree(folder, ignore_errors=True)
+    return _judged(report, word, time.monotonic() - started, limits)
 
 
 def run_all(programs: Sequence[str], limits: Limits = Limits(), *, allow: bool, progress: Callable[[Ran], None] | None = None) -> list[Ran]:
@@ -124,6 +108,35 @@ def run_all(programs: Sequence[str], limits: Limits = Limits(), *, allow: bool, 
 
     with ThreadPoolExecutor(os.cpu_count()) as several:
         return list(several.map(one, programs))
+
+
+def _report_of(program: str, folder: str, word: str, inside: dict[str, int], deadline: float) -> bytes | None:
+    """Starts the jail, waits for its report and ends it."""
+    python = [sys.executable, "-S", "-s", "-B", "-P", str(JAIL)]
+    reads, writes = os.pipe()
+    try:
+        with tempfile.TemporaryFile() as source:
+            source.write(program.encode(errors="replace"))
+            source.seek(0)
+            try:
+                process = subprocess.Popen(
+                    [*(NAMESPACES if inside["own_files"] else ()), *python, str(writes), word, json.dumps(inside)],
+                    stdin=source,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[writes],
+                    cwd=folder,
+                    env={"PATH": "/usr/bin:/bin", "HOME": folder, "TMPDIR": folder, "PYTHONHASHSEED": "0"},
+                    start_new_session=True,
+                )
+            finally:
+                os.close(writes)
+        try:
+            return _report(reads, deadline)
+        finally:
+            _end(process)
+    finally:
+        os.close(reads)
 
 
 def _report(pipe: int, deadline: float) -> bytes | None:
