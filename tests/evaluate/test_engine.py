@@ -1,5 +1,8 @@
 """A score is the same however it is computed: in shared rows, alone, in batches of any size, token by token through a cache."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -42,21 +45,22 @@ def same(found: list[Likelihood], wanted: list[Likelihood]) -> None:
     np.testing.assert_allclose([a.total for a in found], [b.total for b in wanted], rtol=1e-5, atol=1e-5)
 
 
+@partial(jax.jit, static_argnums=1)
+def one_more(params, config, cache, token):
+    """The cache after a token, and what may come next."""
+    x_11D, cache, _ = forward(params, config, token[None, None], cache=cache)
+    return cache, jax.nn.log_softmax(logits(params, config, x_11D)[0, 0])
+
+
 def through_a_cache(model: Model, request: Continuation) -> Likelihood:
     """Token by token, for requests that fit the context and whose context ends in no space."""
     assert model.tokenizer is not None
     params, config = prepare_for_decode(model.params, model.config)
     before, after = (model.tokenizer.encode(text) for text in (request.context, request.text))
     before = before or [model.tokenizer.end_of_text]
-
-    @jax.jit
-    def step(cache, token):
-        x_11D, cache, _ = forward(params, config, token[None, None], cache=cache)
-        return cache, jax.nn.log_softmax(logits(params, config, x_11D)[0, 0])
-
-    cache, total, greedy = empty_cache(config, 1, config.context), 0.0, True
+    cache, total, greedy = replace(empty_cache(config, 1, config.context), empty=False), 0.0, True
     for place, token in enumerate([*before, *after][:-1]):
-        cache, logprobs_V = step(cache, np.int32(token))
+        cache, logprobs_V = one_more(params, config, cache, np.int32(token))
         if place >= len(before) - 1:
             target = after[place - len(before) + 1]
             total, greedy = total + float(logprobs_V[target]), greedy and int(logprobs_V.argmax()) == target
@@ -90,8 +94,7 @@ def test_whatever_is_asked_together(engines, pairs):
 def test_any_batch_of_any_length_of_rows_scores_alike(tiny_model):
     """To more digits than a table shows; the choice that each rule of scoring would make with them."""
     model = tiny_model(positions="rotary")
-    questions = [f"question {n * n} is" for n in range(8)]
-    requests = [Continuation(question, f" answer {letter}") for question in questions for letter in "abcd"]
+    requests = [Continuation(f"question {n * n} is", f" answer {'abcd'[(n + k) % 4]}") for n in range(8) for k in range(4)]
     found = [Engine(model, row=row, batch=batch).score(requests) for row, batch in ((64, 1), (64, 64), (256, 1))]
     for other in found[1:]:
         same(found[0], other)

@@ -20,7 +20,7 @@ import numpy as np
 from tenfold.errors import UserError
 from tenfold.evaluate.paths import Asked, BatchTokenizer, Path, asked, asked_of_texts
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
-from tenfold.evaluate.tree import ASKED, Packed, Row, packed, packed_rows, single_rows
+from tenfold.evaluate.tree import ASKED, Packed, Row, cheapest_rows, packed, packed_rows, single_rows
 from tenfold.evaluate.write import Writer
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.config import Weights
@@ -53,10 +53,13 @@ class TrainedModel(Protocol):
 class Engine:
     """A model ready to be asked."""
 
-    def __init__(self, model: TrainedModel, weights: Weights = "float32", row: int = 512, batch: int | None = None, share: bool = True):
+    def __init__(
+        self, model: TrainedModel, weights: Weights = "float32", row: int | None = None, batch: int | None = None, share: bool = True
+    ):
         """`weights` is what they are rounded to; float32 repeats scores to 1e-5 whatever is asked beside them. `row` is the length of rows
-        in tokens, `batch` how many such rows a device call reads (None: what suits the device). `share=False` reads every request in a row
-        of its own, as models with dilated attention need. Raises UserError where the model does not say what comes next."""
+        in tokens (None: what suits the requests), `batch` how many such rows, of 512 tokens if nothing is said, a device call reads (None:
+        what suits the device). `share=False` reads every request in a row of its own, as is done for models with dilated attention in any
+        case. Raises UserError where the model does not say what comes next."""
         check_decodes(model.config)
         if model.tokenizer is None:
             raise UserError("this model has no tokenizer, so it cannot be asked about texts.\n  Name a directory that has one.")
@@ -71,7 +74,7 @@ class Engine:
         self.share = share and takes_trees(model.config)
         self.row = row
         self._model, self._weights = model, weights
-        self.tokens = row * (batch or (4 if jax.default_backend() == "cpu" else 64))
+        self.tokens = (row or 512) * (batch or (4 if jax.default_backend() == "cpu" else 64))
         self._programs: set[tuple] = set()
 
     @functools.cached_property
@@ -115,7 +118,7 @@ class Engine:
 
     def _values(self, paths: Sequence[Path], progress: Progress | None) -> dict[int, "Values"]:
         """What each path's targets got."""
-        rows = packed_rows(paths, self.row) if self.share else single_rows(paths, self._model.config.context)
+        rows = self._rows(paths)
         total, done = sum(len(row.tokens) for row in rows), 0
         found: dict[int, Values] = {}
         pending: tuple[list[Row], Packed, tuple] | None = None
@@ -128,6 +131,13 @@ class Engine:
                     progress(done, total)
             pending = started
         return found
+
+    def _rows(self, paths: Sequence[Path]) -> list[Row]:
+        if not self.share:
+            return single_rows(paths, self._model.config.context)
+        if self.row is not None:
+            return packed_rows(paths, self.row)
+        return cheapest_rows(paths, self._model.config, {program[-1] for program in self._programs if program[0] == "score"})
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         for T, same in groupby(sorted(rows, key=lambda row: -row.length), key=lambda row: row.length):
@@ -159,7 +169,7 @@ class Values:
 def _read(rows: list[Row], batch: Packed, answers: tuple, found: dict[int, Values]) -> None:
     """Adds the answers of a device call to what was found."""
     logprob_SR, likeliest_SR = (np.asarray(answer) for answer in answers)
-    if not np.isfinite(logprob_SR[: batch.count]).all() and np.isnan(logprob_SR[: batch.count]).any():
+    if np.isnan(logprob_SR[: batch.count]).any():
         raise UserError("the model's logits are NaN: its weights are damaged or its training diverged.\n  Use an earlier checkpoint.")
     for row, start in zip(rows, batch.starts, strict=True):
         for number, places in row.places.items():

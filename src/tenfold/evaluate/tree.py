@@ -15,9 +15,16 @@ import numpy as np
 
 from tenfold.evaluate.paths import Path
 from tenfold.generate.decode import bucket
+from tenfold.model.attention.blocked import query_block
+from tenfold.model.config import ModelConfig
+from tenfold.model.flops import feed_forward_weights
 
 ASKED = 4
 """R: tokens that one entry of a row's questions asks for; a position that is asked for more has several."""
+
+
+ROWS = (256, 512, 1024, 2048)
+COMPILING = 1024
 
 
 @dataclass
@@ -32,7 +39,7 @@ class Row:
     ends: list[int] = field(default_factory=list)
     """The index after its last descendant."""
     states: list[int] = field(default_factory=list)
-    """The positions that are asked, in order."""
+    """The positions that are asked; one has several entries where it is asked for more tokens than an entry holds."""
     targets: list[list[int]] = field(default_factory=list)
     """For each of `states`, at most ASKED tokens."""
     places: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -58,8 +65,21 @@ def packed_rows(paths: Sequence[Path], row: int) -> list[Row]:
 
     families = _joined([Group(k, k + 1, n) for k, n in enumerate(lengths)], shared, belongs, lambda size: max(row, 2 * size))
     groups = _joined(families, shared, lambda k: shared[k] > 0, lambda size: row // 4)
-    bins = _best_fit(groups, lambda size: bucket(size, 1 << 62, least=row))
+    bins = _best_fit(groups, lambda size: bucket(size, 1 << 62, least=row, steps=4))
     return [_forest([(number, paths[number]) for g in bin.groups for number in order[g.first : g.end]], bin.length) for bin in bins]
+
+
+def cheapest_rows(paths: Sequence[Path], config: ModelConfig, compiled: set[int]) -> list[Row]:
+    """`packed_rows` of the length in ROWS for which the model does the fewest operations, lengths not yet `compiled` counting as COMPILING
+    tokens each: short rows fill up well and waste little attention, long ones read what many texts begin with once."""
+    operations = 2 * config.layers * (2 * config.embed * config.width * (config.heads + config.groups) + feed_forward_weights(config))
+    of_a_key = 2 * 4 * config.layers * config.heads * config.width  # twice: the softmax is taken to cost as much as its products
+
+    def cost(rows: Sequence[Row]) -> float:
+        work = sum(row.length * (operations + of_a_key * (row.length + query_block(row.length, None)) / 2) for row in rows)
+        return work + len({row.length for row in rows} - compiled) * COMPILING * operations
+
+    return min((packed_rows(paths, row) for row in ROWS), key=cost)
 
 
 def single_rows(paths: Sequence[Path], most: int) -> list[Row]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,7 +19,6 @@ from tenfold.generate.beam import Search, beam_search
 from tenfold.generate.complete import Row
 from tenfold.generate.config import GenerateConfig
 from tenfold.generate.decode import Requests, bucket, decode
-from tenfold.generate.sampling import row_keys
 from tenfold.generate.text import TextStream
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
@@ -97,7 +97,7 @@ class Writer:
         """A text for each, drawn with keys of their own."""
         full = [*batch, *[batch[-1]] * (self.rows - len(batch))]
         settings = Requests.of(
-            jnp.stack([row_keys(text.request.seed, text.place[1] + 1)[-1] for text in full]),
+            jnp.stack([jax.random.fold_in(jax.random.key(text.request.seed), text.place[1]) for text in full]),  # as `row_keys`
             temperature=[text.request.temperature for text in full],
             vocab=self.tokenizer.vocab,
             end_of_text=self.tokenizer.end_of_text,

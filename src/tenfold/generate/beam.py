@@ -83,7 +83,8 @@ class Hunt:
         """Takes each beam's likeliest next tokens; returns, for each of the next beams, which of the old ones it extends."""
         total_WN = np.array([beam.logprob for beam in self.beams])[:, None] + logprob_WN[: len(self.beams)].astype(np.float64)
         order = np.argsort(-total_WN, axis=None, kind="stable")[: 2 * self.width]
-        beams, parents = [], []
+        beams: list[Beam] = []
+        parents: list[int] = []
         for parent, rank in zip(*np.unravel_index(order, total_WN.shape), strict=True):
             token, logprob = int(tokens_WN[parent, rank]), float(total_WN[parent, rank])
             tokens = self.beams[parent].tokens
