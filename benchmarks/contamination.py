@@ -31,6 +31,7 @@ from tenfold.recipes.corpus import recipe_text
 TASKS = ("hellaswag", "piqa", "lambada", "arc_easy", "arc_challenge", "openbookqa", "winogrande", "triviaqa")
 PLANTED, EACH, SEED = 500, 4, 0
 FORMS = ("asked", "dressed", "json")
+HOSTS = "hosts"
 WORKERS = 2
 
 
@@ -59,7 +60,7 @@ def planted(found: list[ItemSet], raw: dict[str, dict[str, str]]) -> list[tuple[
 
 def dressed(item: Item) -> str:
     """The question and its right answer without the prompt's words, in other capitals, punctuation and line ends."""
-    words = (item.fields[1] if item.fields else item.asked[0]).swapcase().split()
+    words = (item.bare[0] if item.bare else item.asked[0]).swapcase().split()
     return " ".join(word + ("", ";", "\n", " --")[number % 4] for number, word in enumerate(words))
 
 
@@ -79,7 +80,8 @@ def with_planted(text: str, added: list[str]) -> str:
 
 def build(out: Path, paths: list[str]) -> None:
     kinds = ["stdlib" if path == "stdlib" else "txt" if path.endswith(".txt") else "files" for path in paths]
-    sources = tuple(SourceConfig(f"{kind}{number}", kind, path) for number, (kind, path) in enumerate(zip(kinds, paths, strict=True)))
+    names = [HOSTS if Path(path).name == HOSTS else f"{kind}{number}" for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))]
+    sources = tuple(SourceConfig(name, kind, path) for name, kind, path in zip(names, kinds, paths, strict=True))
     recipe = CorpusRecipe(
         "planted",
         sources=sources,
@@ -109,12 +111,12 @@ def main(data: Path, out: Path, paths: list[str]) -> None:
     found, raw = sets(data)
     rows = planted(found, raw) if out.name.startswith("planted") else []
     if rows:
-        (out / "hosts").mkdir(parents=True, exist_ok=True)
+        (out / HOSTS).mkdir(parents=True, exist_ok=True)
         texts = hosts(paths, len(rows) // EACH)
         for number, text in enumerate(texts):
             added = [text for *_, text in rows[number :: len(texts)]]
-            (out / "hosts" / f"{number:04}.txt").write_text(with_planted(text, added), "utf-8")
-        paths = [*paths, str(out / "hosts")]
+            (out / HOSTS / f"{number:04}.txt").write_text(with_planted(text, added), "utf-8")
+        paths = [*paths, str(out / HOSTS)]
     build(out / "corpus", paths)
     by_task = look(out / "corpus", found)
     for each in found:
@@ -122,9 +124,10 @@ def main(data: Path, out: Path, paths: list[str]) -> None:
         dirty = {id for id, row in by_task[each.name].items() if row["dirty"]}
         others = len(each.items) - len(put)
         shares = [f"{form} {sum(put.get(id) == form for id in dirty)} of {list(put.values()).count(form)}" for form in FORMS if put]
-        beside = len(dirty - put.keys())
-        share = f" ({100 * beside / others:.2f}%)" if others else ""
-        print(f"{each.name:<14} n {each.n:>2}  dirty: {', '.join([*shares, f'{beside} of {others} others{share}'])}", flush=True)
+        beside = [by_task[each.name][id] for id in dirty - put.keys()]
+        elsewhere = sum(any(place["source"] != HOSTS for place in row["overlaps"]) for row in beside)
+        share = f", {elsewhere} of them elsewhere than in a copy ({100 * elsewhere / others:.2f}%)" if others else ""
+        print(f"{each.name:<14} n {each.n:>2}  dirty: {', '.join([*shares, f'{len(beside)} of {others} others{share}'])}", flush=True)
 
 
 if __name__ == "__main__":

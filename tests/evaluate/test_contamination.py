@@ -11,12 +11,13 @@ import pytest
 
 from tenfold.corpus.engine.build import build_documents
 from tenfold.corpus.engine.frames import Engine
+from tenfold.corpus.letters import grams, placed_words
 from tenfold.corpus.recipe import CorpusRecipe, DecontaminateConfig, FuzzyConfig, SourceConfig, TokensConfig, WorkConfig
 from tenfold.errors import UserError
 from tenfold.evaluate import lookup
 from tenfold.evaluate.contamination import ContaminationSettings, write
 from tenfold.evaluate.example import Example
-from tenfold.evaluate.items import Item, item_of, item_set, plain_items
+from tenfold.evaluate.items import Item, grams_of, item_of, item_set, plain_items
 from tenfold.evaluate.training import training
 from tenfold.recipes.corpus import recipe_text
 
@@ -175,25 +176,43 @@ def test_items_are_brought_into_a_corpuss_form(tmp_path):
 
 
 def test_an_examples_own_words_are_looked_for_without_the_prompts():
-    """The question with each answer, right one first; then its fields as they were written, without "Question:"."""
-    example = Example(
-        "1",
-        "Question: why is the sky blue today\nAnswer:",
-        (" it scatters", " it is sad"),
-        1,
-        item={"q": "why is the sky blue today", "tag": "x y z"},
-    )
+    """The question with each answer, right one first; the same without "Question:" and "Answer:"; the line of the data set."""
+    asked = "why is the sky blue today"
+    example = Example("1", f"Question: {asked}\nAnswer:", (" it scatters", " it is sad"), 1, item={"q": asked, "tag": "x y z"})
     item = item_of(example)
-    assert item.asked == (
-        "Question: why is the sky blue today\nAnswer: it is sad",
-        "Question: why is the sky blue today Answer: it scatters",
-    )
-    assert item.fields == ("why is the sky blue today", "why is the sky blue today it is sad", "why is the sky blue today it scatters")
-    assert item_of(Example("4", "why is the sky blue", (" a",), item={"q": "why is the sky blue"})).fields == ()
+    assert item.asked == (f"Question: {asked}\nAnswer: it is sad", f"Question: {asked} Answer: it scatters")
+    assert item.bare == (f"{asked} it is sad", f"{asked} it scatters") and item.line == json.dumps(example.item)
+    assert item_of(Example("4", "why is the sky blue", (" a",), item={"q": "why is the sky blue"})).bare == ()
     free = item_of(Example("2", "Q: who\nA:", answers=("Ann", "Ben"), item={"context": "an earlier question and its answer"}))
-    assert free.asked == ("Q: who\nA: Ann", "Q: who A: Ben") and free.fields == ()
+    assert free.asked == ("Q: who\nA: Ann", "Q: who A: Ben") and free.bare == ()
     partial = item_of(Example("3", "", (" fell.",), contexts=("The cat", "The dog")))
     assert partial.asked == ("The cat fell.", "The dog fell.")
+
+
+def test_of_a_line_counts_what_no_other_has():
+    """Leaked as its data set's line of JSON, an item is found where no N of its words stand in a row; names of fields mark no other."""
+    names = [
+        "goal of the one who asks",
+        "first of the two ways there are",
+        "second of the two ways there are",
+        "split of the set that it is in",
+    ]
+    rows = [dict(zip(names, (f"make {seed}", f"use {seed}", f"sell {seed}", "validation"), strict=True)) for seed in range(5)]
+    items = [item_of(Example(str(seed), f"Make {seed}", (f" use {seed}",), item=row)) for seed, row in enumerate(rows)]
+    found = grams_of(item_set("t", items))
+    lookable = {item: set(found[8].hashes[found[8].item == item].tolist()) for item in range(5)}
+    for seed, row in enumerate(rows):
+        leaked = set(grams(placed_words([json.dumps(row, indent=1)]), 8)[0].tolist())
+        assert [bool(leaked & lookable[item]) for item in range(5)] == [item == seed for item in range(5)]
+
+
+def test_a_short_answer_is_looked_for_with_its_question_whole():
+    """Of a text of fewer than N words all words must be there; one of fewer than five counts only with the right answer."""
+    item = Item(
+        "a", ("Is it so that they are", "Is it so that they were not so at all, ever?"), ("they are", "were they then not so", "are they")
+    )
+    found = grams_of(item_set("t", [item]))
+    assert {n: len(each.hashes) for n, each in found.items()} == {8: 4, 6: 1, 5: 1, 2: 1}
 
 
 def test_n_is_the_papers_or_the_tasks():

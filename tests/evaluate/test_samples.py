@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tenfold.corpus.normalise import normalise
 from tenfold.errors import UserError
+from tenfold.evaluate.engine import Engine
+from tenfold.evaluate.good_text import cut
 from tenfold.evaluate.prefix import by_position
-from tenfold.evaluate.requests import Likelihood, Written
-from tenfold.evaluate.samples import SamplesSettings, read_texts, run
+from tenfold.evaluate.requests import Likelihood, Writing, Written
+from tenfold.evaluate.samples import SamplesSettings, _columns, read_texts, run
 
 
 def prose(seed: int, words: int = 150) -> str:
@@ -20,8 +23,11 @@ def prose(seed: int, words: int = 150) -> str:
 class Parrot:
     """Says the same few words again and again. A text costs it a bit a byte, and half of that after other text."""
 
+    context = 300
+
     def write(self, requests):
         (asked,) = requests
+        assert asked.max_tokens == 299, "not more than the model can"
         return [Written(tuple("so it goes, " * (40 + number) for number in range(asked.samples)))]
 
     def score(self, requests):
@@ -57,6 +63,8 @@ def test_a_model_that_loops_is_told_from_people(human, tmp_path):
 
 
 class SamplesWriting:
+    max_tokens = 299
+
     def __init__(self, samples: int):
         self.samples = samples
 
@@ -90,3 +98,15 @@ def test_what_cannot_be_measured_is_refused(human, tmp_path):
     for name, value in (("samples", 1), ("max_tokens", 0), ("words", 10), ("workers", 0), ("scored", -1)):
         with pytest.raises(UserError, match=f"{name} is {value}"):
             SamplesSettings(**{name: value})
+
+
+def test_a_real_model_writes_and_reads(tiny_model, human, tmp_path):
+    """Through the engine: the texts it writes, and what texts cost it. A model of random weights gains next to nothing by a beginning."""
+    settings = SamplesSettings(human=human, samples=4, max_tokens=60, scored=2, words=60)
+    engine = Engine(tiny_model(context=512))
+    wanted = engine.write([Writing("", max_tokens=60, temperature=1.0, samples=4)])[0].texts
+    columns = _columns(engine, tmp_path, settings, "tiny", None)
+    assert columns["tiny"] == normalise(list(wanted)) and len(set(wanted)) == 4
+    found = by_position(engine.score, cut(columns["people (held out)"], 60)[:2], part=20)
+    assert len(found["gain"]) == 3 and found["gain"][0]["value"] == pytest.approx(0, abs=1e-4)
+    assert all(abs(each["value"]) < 1 < given["value"] for each, given in zip(found["gain"], found["given"], strict=True))

@@ -24,7 +24,7 @@ def test_items_beside_training_text(tmp_path):
     rows = [row(number, 100 + number) for number in range(40)]
     page = contamination_page(tmp_path / "page.html", {"corpus": corpus, "tasks": [task], "scores": []}, rows).read_text()
     assert "<script" not in page and "&lt;script&gt;alert(1)" in page
-    assert "1,234" in page and "20.0%" in page and "Give results of" in page and "1 item has no N words" in page
+    assert "1,234" in page and "20.0%" in page and "Give results of" in page and "1 item has fewer than N words" in page
     shown = [number for number in range(40) if f"&lt;b&gt; {100 + number}<" in page]
     assert shown == [*range(8), *range(32, 40)] and "the other 24 are in items.jsonl" in page
 

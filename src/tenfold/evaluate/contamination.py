@@ -224,10 +224,9 @@ def _overlap(n: int, item: Item, document: dict, looked: Looked) -> dict | None:
     """The longest run that any of an item's texts shares with a document; of several as long, that of its first text."""
     own = placed_words(list(item.texts))
     sizes = np.diff(own.starts)
-    whole = sizes.max() < n
     best, text = None, 0
     for number, size in enumerate(sizes.tolist()):
-        run = longest_from(own, number, looked, size if whole else n) if size else None
+        run = longest_from(own, number, looked, min(size, n)) if size else None
         if run and (best is None or run.words > best.words):
             best, text = run, number
     if best is None:

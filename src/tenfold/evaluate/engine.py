@@ -89,6 +89,11 @@ class Engine:
         return Writer(params, config, self.tokenizer, WRITTEN_AT_ONCE, self._programs)
 
     @property
+    def context(self) -> int:
+        """Tokens that the model reads at once."""
+        return self._model.config.context
+
+    @property
     def compiled(self) -> int:
         """How many programs this engine has needed so far; the same requests again need no more."""
         return len(self._programs)

@@ -4,6 +4,7 @@ Source: Brown et al. 2020, appendix C: a task's N is the length in words of its 
 13; a synthetic task may have less. The length that agrees with the paper's N is that of the question as it is asked with its answer.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tenfold.corpus.contamination import SHORTEST, length_of
-from tenfold.corpus.letters import PlacedWords, grams, placed_words
+from tenfold.corpus.letters import grams, placed_words
 from tenfold.corpus.normalise import normalise
 from tenfold.errors import UserError
 from tenfold.evaluate.example import Example
 
 FEWEST = 5
-"""Of an item without N words in a row its texts are looked up whole; those of its fields if they have as many words as this."""
+"""A text of fewer than N words is looked up whole, if it has as many words as this or is the question with its right answer."""
 LONGEST = 32
 """Words in a row that can be asked for: as many of a question's last ones are looked at again with each further answer."""
 AT_ONCE = 512  # items whose words are in memory at once
@@ -32,12 +33,15 @@ class Item:
     id: str
     asked: tuple[str, ...]
     """The question with each answer as the model reads it; the right answer first."""
-    fields: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     """The same without the words that the prompt adds."""
+    line: str = ""
+    """The item as its data set has it, a line of JSON. Only what no other item has counts: names of fields are in every line."""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return self.asked + self.fields
+        """All that may be shared; the line last."""
+        return self.asked + self.bare + (self.line,)
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,9 @@ class ItemSet:
 
     @cached_property
     def short(self) -> frozenset[int]:
-        """The numbers of the items that have no text of N words."""
-        found: list[int] = []
-        for start, items, words in _slices(self):
-            longest = np.maximum.reduceat(np.diff(words.starts), np.cumsum([0, *(len(item.texts) for item in items[:-1])]))
-            found += (start + np.flatnonzero(longest < self.n)).tolist()
-        return frozenset(found)
+        """The numbers of the items that have fewer than N words, as asked with the right answer."""
+        sizes = np.diff(placed_words([item.asked[0] for item in self.items]).starts)
+        return frozenset(np.flatnonzero(sizes < self.n).tolist())
 
 
 class Grams(NamedTuple):
@@ -81,7 +82,9 @@ def item_set(name: str, items: list[Item], n: int = 0, synthetic: bool = False) 
         raise UserError(f"The task {name!r} has two items with the id {twice!r}.\n  Give every item its own.")
     if not 0 <= n <= LONGEST:
         raise UserError(f"n is {n} words in a row.\n  Give 1 to {LONGEST}, or 0 for the length of each task's short examples.")
-    items = [Item(item.id, tuple(normalise(list(item.asked))), tuple(normalise(list(item.fields)))) for item in items]
+    items = [
+        Item(item.id, tuple(normalise(list(item.asked))), tuple(normalise(list(item.bare))), *normalise([item.line])) for item in items
+    ]
     words = placed_words([item.asked[0] for item in items])
     return ItemSet(name, tuple(items), n or length_of(words, least=1 if synthetic else SHORTEST))
 
@@ -104,52 +107,71 @@ def plain_items(texts: Mapping[str, str]) -> list[Item]:
 
 def item_of(example: Example) -> Item:
     """Question, choices and answers of an example. Where the prompt puts words of its own after the question ("Answer:"), also the last of
-    its fields in the question, alone and with each answer, as another text would have them."""
+    its fields in the question with each answer, as another text would have them."""
+    line = json.dumps(example.item, ensure_ascii=False, default=str) if example.item else ""
     answers = _right_first(example)
     if example.contexts:
         ending = example.choices[0] if example.choices else example.answers[0] if example.answers else ""
-        return Item(example.id, tuple(_joined(context, ending) for context in example.contexts))
+        right, *wrong = [example.contexts[example.gold], *example.contexts]
+        asked = dict.fromkeys(_joined(context, ending) for context in (right, *wrong))
+        return Item(example.id, tuple(asked), line=line)
     if not answers:
-        return Item(example.id, (example.question,))
-    asked = [_joined(example.question, answers[0]), *(_joined(_end(example.question), answer) for answer in answers[1:])]
+        return Item(example.id, (example.question,), line=line)
+    asked = dict.fromkeys([_joined(example.question, answers[0]), *(_joined(_end(example.question), answer) for answer in answers[1:])])
     question = _one_line(example.question)
     inside = [field for field in map(_one_line, _strings(example.item)) if " " in field and field in question]
     last = max(inside, key=lambda field: (question.rfind(field) + len(field), len(field)), default="")
-    own = [last, *(f"{_end(last)} {answer.strip()}" for answer in answers)] if last and not question.endswith(last) else []
-    return Item(example.id, tuple(asked), tuple(own))
+    bare = [f"{_end(last)} {answer.strip()}" for answer in answers] if last and not question.endswith(last) else []
+    return Item(example.id, tuple(asked), tuple(bare), line)
 
 
 def grams_of(found: ItemSet) -> dict[int, Grams]:
-    """What to look up, by the number of words: every run of N of any text of an item; the texts themselves of an item that has none."""
-    made = {found.n: [_runs(*each, found.n) for each in _slices(found)]}
-    for number in sorted(found.short):
-        for whole in map(placed_words, ([text] for text in _whole(found.items[number]))):
-            size = len(whole.hashes)
-            if size:
-                made.setdefault(size, []).append((grams(whole, size)[0], np.array([number])))
+    """What to look up, by the number of words: every run of N words of an item's texts, those of its line that no other item has, and
+    the texts themselves that are shorter."""
+    made: dict[int, list[Grams]] = {found.n: []}
+    lines = []
+    for start in range(0, len(found.items), AT_ONCE):
+        items = found.items[start : start + AT_ONCE]
+        texts = [(number, text) for number, item in enumerate(items, start) for text in item.asked + item.bare]
+        made[found.n].append(_runs(texts, found.n))
+        lines.append(_runs([(number, item.line) for number, item in enumerate(items, start)], found.n))
+        for size, part in _whole(texts, found):
+            made.setdefault(size, []).append(part)
+    made[found.n].append(_in_one(_different(lines)))
     return {n: _different(parts) for n, parts in made.items()}
 
 
-def _slices(found: ItemSet) -> Iterator[tuple[int, Sequence[Item], PlacedWords]]:
-    """(the first one's number, items, the words of all their texts), AT_ONCE items at a time."""
-    for start in range(0, len(found.items), AT_ONCE):
-        items = found.items[start : start + AT_ONCE]
-        yield start, items, placed_words([text for item in items for text in item.texts])
-
-
-def _runs(start: int, items: Sequence[Item], words: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes, items' numbers) of the runs of `n` words, each of an item once."""
-    owners = np.array([number for number, item in enumerate(items, start) for _ in item.texts])
+def _runs(texts: Sequence[tuple[int, str]], n: int) -> Grams:
+    """The runs of `n` words of texts, each of an item once; the numbers are the items'."""
+    words = placed_words([text for _, text in texts])
     hashes, first = grams(words, n)
-    return _different([(hashes, owners[np.searchsorted(words.starts, first, "right") - 1])])
+    owners = np.array([number for number, _ in texts], np.int64)
+    return _different([Grams(hashes, owners[np.searchsorted(words.starts, first, "right") - 1])])
 
 
-def _whole(item: Item) -> list[str]:
-    return [*item.asked, *(field for field in item.fields if len(field.split()) >= FEWEST)]
+def _whole(texts: Sequence[tuple[int, str]], found: ItemSet) -> Iterator[tuple[int, Grams]]:
+    """(its number of words, the one run of all of it) for each text of fewer than N words."""
+    words = placed_words([text for _, text in texts])
+    sizes = np.diff(words.starts)
+    for place in np.flatnonzero((sizes > 0) & (sizes < found.n)).tolist():
+        number, text = texts[place]
+        item = found.items[number]
+        if sizes[place] >= FEWEST or text in (item.asked[0], *item.bare[:1]):
+            yield int(sizes[place]), Grams(grams(placed_words([text]), int(sizes[place]))[0], np.array([number]))
 
 
-def _different(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> Grams:
-    hashes, items = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+def _in_one(found: Grams) -> Grams:
+    """Those of one item alone. Sorted by hash, as `_different` gives them."""
+    same = found.hashes[1:] == found.hashes[:-1]
+    alone = np.ones(len(found.hashes), bool)
+    alone[1:] &= ~same
+    alone[:-1] &= ~same
+    return Grams(found.hashes[alone], found.item[alone])
+
+
+def _different(parts: Sequence[Grams]) -> Grams:
+    """All of them, sorted by hash and item, each pair once."""
+    hashes, items = np.concatenate([part.hashes for part in parts]), np.concatenate([part.item for part in parts])
     order = np.lexsort((items, hashes))
     hashes, items = hashes[order], items[order]
     new = np.ones(len(hashes), bool)

@@ -53,7 +53,7 @@ class SamplesSettings:
     prompt: str = ""
     """What the model continues. Empty: the beginning of a document."""
     max_tokens: int = 512
-    """Of each sample."""
+    """Of each sample; fewer where the model's context is shorter."""
     temperature: float = 1.0
     """1: the model's own distribution."""
     words: int = 0
@@ -74,6 +74,11 @@ class SamplesSettings:
 
 class Answers(Protocol):
     """What writes samples and says how likely texts are: `evaluate.engine.Engine` is one."""
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model reads at once."""
+        ...
 
     def score(self, requests: Sequence[Continuation]) -> list[Likelihood]:
         """How likely each is."""
@@ -125,7 +130,7 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
             progress("writing samples", 0, None)
         wanted = Writing(
             settings.prompt,
-            max_tokens=settings.max_tokens,
+            max_tokens=min(settings.max_tokens, engine.context // 2 if settings.prompt else engine.context - 1),
             temperature=settings.temperature,
             samples=settings.samples,
             seed=settings.seed,

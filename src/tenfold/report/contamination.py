@@ -93,7 +93,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "words": overlap["words"],
-        "grams": f"{row['dirty_grams']} of its {row['grams']} runs of words" if not row["whole"] else "all of it",
+        "grams": f"{row['dirty_grams']} of its {row['grams']} runs of words",
         "place": place,
         "more": f"and {more:,} more document{'s' if more > 1 else ''}" if more > 0 else "",
         "item": overlap["item"],
