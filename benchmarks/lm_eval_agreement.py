@@ -14,12 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
+import lm_eval.tasks
 from lm_eval import simple_evaluate
 
 import tenfold
@@ -28,6 +30,7 @@ from tenfold.evaluate.prompts import examples, limited
 from tenfold.evaluate.results import read_items
 from tenfold.evaluate.run import evaluate
 from tenfold.evaluate.settings import EvalSettings
+from tenfold.evaluate.sources import first_found, items
 from tenfold.evaluate.task import read_task
 
 CLOSE = 1e-6  # of a score
@@ -59,36 +62,46 @@ TASKS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "boolq": ("boolq", some("passage", "question", "label")),
     "arithmetic_2da": ("arithmetic_2da", some("context", "completion")),
 }
+RAW = ("hellaswag",)  # whose text both must clean: their task file gets what ours is made from
 PAIRS = {"acc": ("sum", "accuracy"), "acc_norm": ("char",), "perplexity": ("perplexity",)}
+
+
+def their_task(name: str, files: dict[str, str], folder: Path) -> str:
+    """The harness's task file over our items: a file that includes it."""
+    places = [path for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml") if f"\ntask: {name}\n" in f"\n{path.read_text()}\n"]
+    change = {"include": str(places[0]), "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    made = folder / f"theirs_{name}.yaml"
+    made.write_text(json.dumps(change | {"task": f"theirs_{name}"}))  # JSON is YAML
+    return str(made)
 
 
 def compare(lm: TenfoldLM, model: Any, name: str, settings: EvalSettings, folder: Path) -> bool:
     """One task by both, a line printed; whether they agree."""
     theirs, row = TASKS[name]
     task = read_task(name)
+    raw = items((replace(first_found(task.test, settings.data)[0], fields={}),), settings.data) if name in RAW else []
     found = limited(examples(task, settings.data), settings.limit, settings.seed)
     file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(row(example.item)) + "\n" for example in found))
+    file.write_text("".join(json.dumps(row(raw[int(example.id.split("/")[1])] if raw else example.item)) + "\n" for example in found))
     files = {split: str(file) for split in ("train", "validation", "test")}
     began = time.perf_counter()
     ours = evaluate(model, [name], settings, folder / "ours", engine=lm.engine)[0]
     between = time.perf_counter()
-    config = {"task": theirs, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-    scored = simple_evaluate(lm, tasks=[config], log_samples=True, bootstrap_iters=0, random_seed=0)
+    scored = simple_evaluate(lm, tasks=[their_task(theirs, files, folder)], log_samples=True, bootstrap_iters=0, random_seed=0)
     ended = time.perf_counter()
     results = next(iter(scored["results"].values()))
     pairs = [(metric, rule) for metric, rules in PAIRS.items() for rule in rules if f"{metric},none" in results and rule in ours.scores]
     apart = max(abs(results[f"{metric},none"] - ours.scores[rule]["value"]) for metric, rule in pairs)
-    items = read_items(folder / "ours" / f"{ours.name}.json")
+    lines = read_items(folder / "ours" / f"{ours.name}.json")
     samples = sorted(next(iter(scored["samples"].values())), key=lambda sample: sample["doc_id"])
     nats = [
         abs(float(answer[0][0]) - own)
-        for item, sample in zip(items, samples, strict=True)
+        for item, sample in zip(lines, samples, strict=True)
         for answer, own in zip(sample["resps"], item.logprobs, strict=True)
     ]
     told = ", ".join(f"{metric} {results[f'{metric},none']:.4f}" for metric, _ in pairs)
     seconds = f"ours {between - began:.1f} s, by the harness {ended - between:.1f} s"
-    print(f"{name:<16} {len(items):>5} items  {told}; scores apart {apart:.1e}, log-probabilities {max(nats):.1e}; {seconds}", flush=True)
+    print(f"{name:<16} {len(lines):>5} items  {told}; scores apart {apart:.1e}, log-probabilities {max(nats):.1e}; {seconds}", flush=True)
     return apart <= CLOSE and bool(pairs)
 
 

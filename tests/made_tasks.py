@@ -36,7 +36,7 @@ def tiny_model(seed: int = 0, **changes) -> Model:
 
 
 def write_tasks(folder: Path, items: int = 6) -> Path:
-    """choose.yaml, word.yaml (one answer that must be the likeliest), text.yaml, answer.yaml and untrained.yaml, which has no pool."""
+    """choose, word (one answer that must be the likeliest), text, answer, program and untrained, which has no pool, each .yaml."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, first in (("test", 0), ("train", 100)):
         rows = [
@@ -52,6 +52,8 @@ def write_tasks(folder: Path, items: int = 6) -> Path:
         "word": f"kind: choice\nmetric: greedy\n{both}{question}answer: ' {{{{word}}}}'\n",
         "text": "kind: perplexity\nmetric: perplexity\ntest: {path: test.jsonl}\nquestion: '{{word}} {{n}}'\n",
         "answer": f"kind: write\nmetric: exact\n{both}{question}answer: ' {{{{word}}}}'\nmax_tokens: 4\n",
+        "program": "kind: code\nmetric: pass@k\ntest: {path: test.jsonl}\nquestion: 'n = '\n"
+        "program: 'n = {{written}}\n\n  assert n == {{n}}'\n",
         "untrained": f"kind: write\nmetric: exact\n{both.split('shots')[0]}shots_from: {{path: nowhere.jsonl}}\n{question}answer: ' a'\n",
     }
     for name, text in files.items():

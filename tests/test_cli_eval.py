@@ -1,13 +1,16 @@
 """`tenfold eval`: help at once, refusals in plain words; a small run, a resumed one and a difference come out as they should."""
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from made_tasks import tiny_model, write_tasks
 from tenfold import api
 from tenfold.cli import main
+from tenfold.recipes.evaluate_road import Display
 
 
 @pytest.fixture
@@ -90,6 +93,19 @@ def test_a_run_is_measured_shown_and_not_measured_twice(tenfold, tmp_path):
     assert (tmp_path / "tiny" / "eval" / "evaluation.html").exists()
     code, again, _ = tenfold(*said)
     assert code == 0 and again.count("was there already") == 4
+
+
+def test_a_terminal_has_a_bar_with_the_time_left(tmp_path):
+    """The share done, what is counted, and the results as lines; another part of the work begins at zero."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Display(console) as display:
+        display.start("piqa", 5, 2, 3)
+        for what, done in (("tokens", 50), ("tokens", 75), ("texts", 1)):
+            display.progress(what, done, 100)
+            display.bar.refresh()
+    shown = console.file.getvalue()
+    for said in ("2/3 piqa, 5 shots", "75%", "tokens", "1%", "texts", ":"):
+        assert said in shown
 
 
 def test_two_models_are_compared(tenfold):

@@ -1,6 +1,7 @@
 """A model, tasks and numbers of shots to result files: what is asked, what is scored, what is refused, and what is not done twice."""
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_written_answers_are_marked(model, folder, tmp_path):
         (" epsilon", "epsilon", 1),
         (" wrong", "zeta", 0),
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="programs are contained by Linux alone")
+def test_programs_are_run_if_allowed(model, folder, tmp_path):
+    """Two samples each: of the first item both are right, of the second one, of the others none."""
+
+    class Writes(Engine):
+        def write(self, requests, progress=None):
+            return [Written(texts) for texts in (("0", "0"), ("1", "fault("), ("1", "7"), ("", ""), ("5", "5"), ("9", "9"))]
+
+    with pytest.raises(UserError, match="program runs programs that the model writes"):
+        run(model, folder, tmp_path, "program", engine=Writes(model))
+    result = run(model, folder, tmp_path, "program", engine=Writes(model), run_code=True)[0]
+    items = read_items(tmp_path / "program-0shot.json")
+    assert [item.score["pass@1"] for item in items] == [1, 0.5, 0, 0, 0, 0] and result.scores["pass@1"]["value"] == 0.25
+    assert items[0].ran == ("passed", "passed") and "SyntaxError" in items[1].ran[1] and result.own == "pass@1"
 
 
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(model, folder, tmp_path):

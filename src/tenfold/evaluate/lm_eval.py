@@ -10,6 +10,7 @@ registers this one and then is `lm_eval`, with all of its commands. In Python, i
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tenfold  # its public `load`, which lies above this room
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine
 from tenfold.evaluate.requests import Continuation, Writing
@@ -44,11 +45,9 @@ class TenfoldLM(LM):
     ):
         """`path` is a run directory, a Hugging Face directory or a .gguf file; `weights` what they are rounded to while measuring. The
         harness's batch sizes and device are for others: our engine packs requests itself."""
-        from tenfold.api import load
-
         super().__init__()
         self.path = path
-        self.engine = Engine(load(path, adapter), weights=weights)  # type: ignore[arg-type]
+        self.engine = Engine(tenfold.load(path, adapter), weights=weights)  # type: ignore[arg-type]
 
     @property
     def tokenizer_name(self) -> str:

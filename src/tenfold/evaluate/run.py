@@ -30,6 +30,7 @@ from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import Task, read_task
 from tenfold.evaluate.worth import may_run, written_items
 from tenfold.generate.complete import check_decodes
+from tenfold.generate.config import Weights
 from tenfold.train.device import machine
 
 SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
@@ -62,14 +63,14 @@ class Measured:
 
     model: TrainedModel
     path: str
-    weights: str
+    weights: Weights
     engine: Answers | None = None
     """Made where something is to be measured, and not before: weights are prepared for it."""
     _made: list[Answers] = field(default_factory=list, init=False, repr=False)
 
     def answers(self) -> Answers:
         if not self._made:
-            self._made.append(self.engine or Engine(self.model, weights=self.weights))  # type: ignore[arg-type]
+            self._made.append(self.engine or Engine(self.model, weights=self.weights))
         return self._made[0]
 
 

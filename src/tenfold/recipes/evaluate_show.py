@@ -67,7 +67,7 @@ def told(found: Diff, items: int) -> list[str]:
         count = next(iter(found.paired.values())).items
         lines += ["", f"on the {count:,} items that both have, the second less the first (95% interval; p of no difference):"]
     for name, each in found.paired.items():
-        bounds = f"{_change(each.low, is_share(name))} to {_change(each.high, is_share(name))}"
+        bounds = " to ".join(_change(end, is_share(name)).strip() for end in (each.low, each.high))
         won = f"{each.better:,} better, {each.worse:,} worse"
         lines.append(f"  {name:<10} {_change(each.value, is_share(name))}  ({bounds}; p {each.p:.2g})  {won}")
     if found.flips:
