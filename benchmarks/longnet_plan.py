@@ -45,14 +45,12 @@ class Collective(NamedTuple):
 
 
 def plan(chips: list[int], context: int, attention: str, layers: int, chunk: int, remat: str) -> None:
-    """Prints a line for each pod, and the collectives of the last."""
+    """Prints a line for each pod, and its collectives."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={folder} --xla_dump_hlo_module_re=train_step"
         for count in chips:
             start = time.perf_counter()
-            what = (
-                f"{GENERATION} x {count:,}: {context:,} positions, {context // count:,} a chip, {attention}, chunk {chunk}, remat {remat}"
-            )
+            what = f"{GENERATION} x {count:,}: {context:,} positions, {context // count:,} a chip, {attention}, chunk {chunk}, {remat}"
             try:
                 compiled = compile_step(count, context, attention, layers, chunk=chunk, remat=remat)
             except jax.errors.JaxRuntimeError as error:
@@ -66,15 +64,17 @@ def plan(chips: list[int], context: int, attention: str, layers: int, chunk: int
                 f"{CHIP_GIB} GiB; compiled in {time.perf_counter() - start:.0f} s",
                 flush=True,
             )
-            found = list(collectives(compiled.as_text()))
-            for kind in sorted({c.kind for c in found}):
-                of_kind = [c for c in found if c.kind == kind]
-                print(
-                    f"  {kind}: {len(of_kind)} in the program, those of a loop once, of {sum(c.size for c in of_kind) / 1e6:,.1f} MB together"
-                )
-                for c in of_kind:
-                    shown = ", ".join(c.results[:3]) + (f" and {len(c.results) - 3} more" if len(c.results) > 3 else "")
-                    print(f"    {c.size / 1e6:9,.1f} MB among {c.devices:,}: {shown}: {c.name}", flush=True)
+            show(list(collectives(compiled.as_text())))
+
+
+def show(found: list[Collective]) -> None:
+    for kind in sorted({c.kind for c in found}):
+        of_kind = [c for c in found if c.kind == kind]
+        together = sum(c.size for c in of_kind) / 1e6
+        print(f"  {kind}: {len(of_kind)} in the program, those of a loop once, of {together:,.1f} MB together", flush=True)
+        for c in of_kind:
+            shown = ", ".join(c.results[:3]) + (f" and {len(c.results) - 3} more" if len(c.results) > 3 else "")
+            print(f"    {c.size / 1e6:9,.1f} MB among {c.devices:,}: {shown}: {c.name}", flush=True)
 
 
 def compile_step(chips: int, context: int, attention: str, layers: int, **fields):
