@@ -29,8 +29,8 @@ def in_parts(function: Callable, chunk: int, whole: Any, cut: Any) -> Any:
     if sequence_parts() == 1:
         return in_shard(whole, cut)
     positions = PartitionSpec(None, SEQUENCE)
-    cut_over = dict(in_specs=(PartitionSpec(), positions), out_specs=positions, axis_names={SEQUENCE}, check_vma=False)
-    return jax.shard_map(in_shard, **cut_over)(whole, cut)
+    specs = (PartitionSpec(), positions)
+    return jax.shard_map(in_shard, in_specs=specs, out_specs=positions, axis_names={SEQUENCE}, check_vma=False)(whole, cut)
 
 
 def _in_parts(function: Callable, chunk: int, whole: Any, cut: Any) -> Any:
