@@ -44,6 +44,8 @@ def main() -> None:
         "--attention", default="dilated:2048x1,524288x256,1073741824x524288", help="the paper's three segments of its own test"
     )
     plan.add_argument("--layers", type=int, default=12)
+    plan.add_argument("--chunk", type=int, default=8192, help="model.chunk: positions that go through projections and feed-forward at once")
+    plan.add_argument("--remat", choices=("none", "block", "rounded"), default="rounded", help="model.remat: what the backward pass keeps")
     options = vars(parser.parse_args())
     command = options.pop("command")
     if command == "linear":

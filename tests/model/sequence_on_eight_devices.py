@@ -1,8 +1,9 @@
 """Run by test_sequence.py in a process with virtual CPU devices; prints one JSON line a case. Not a test by itself.
 
-`numbers MODELS`: how far loss and gradients on meshes that cut rows over their positions are from those of one device, relative to the
-largest entry of each weight's gradient, and the shapes that all-gathers make. `bytes`: what collectives of one layer's attention, forward
-and backward, bring to each device, by kind, as the compiled program says; nothing is run, or held.
+`numbers MODELS`: how far loss and gradients on meshes that cut rows over their positions are from those of one device, where none goes
+through its row in parts, relative to the largest entry of each weight's gradient; and the shapes that all-gathers make. `bytes`: what
+collectives of one layer's attention, forward and backward, bring to each device, by kind, as the compiled program says; nothing is run, or
+held.
 """
 
 import json
@@ -43,6 +44,8 @@ MODELS = {
     # Of segments within a shard, of a whole one, of several, and of all; no dilation but 1 divides heads or shards.
     "longnet": replace(SHORT, attention=("dilated:3x1,6x2,12x4,24x5,48x7", "geometric:6,2"), scan=True, remat="block"),
     "both ways": replace(SHORT, causal=False, attention=("dilated:6x1,24x4,48x5", "dense"), positions="alibi"),
+    # Parts of 5, 5 and 2 positions of a shard.
+    "in parts": replace(SHORT, attention=("dilated:6x1,12x5,48x7", "banded:9"), sub_norm=True, chunk=5, remat="rounded"),
     "dense": replace(SHORT, attention=("dense", "banded:9"), positions="learned", gated=True, sub_norm=True, tied=False),
 }
 
@@ -80,7 +83,7 @@ def on_mesh(config: ModelConfig, mesh, packed: bool) -> tuple:
 def numbers(models: dict) -> None:
     for name, meshes in models.items():
         for packed in (True, False) if name == "longnet" else (True,):
-            loss, gradients, _ = on_mesh(MODELS[name], make_mesh(MeshConfig(), jax.devices()[:1]), packed)
+            loss, gradients, _ = on_mesh(replace(MODELS[name], chunk=0), make_mesh(MeshConfig(), jax.devices()[:1]), packed)
             for fields in meshes:
                 mesh_loss, mesh_gradients, text = on_mesh(MODELS[name], make_mesh(MeshConfig(**fields)), packed)
                 far = jax.tree.map(lambda a, b: float(np.abs(a - b).max() / np.abs(a).max()), gradients, mesh_gradients)

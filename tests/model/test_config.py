@@ -34,6 +34,8 @@ from tenfold.model.config import Banded, Dense, ModelConfig, attention_kind
         (dict(causal=False, attention=("banded:4",)), "bands look backwards only and model.causal is False.\n  Use dense."),
         (dict(residual="parallel", norm_place="after"), "model.residual is 'parallel'"),
         (dict(experts=2, experts_per_token=3), "model.experts_per_token is 3, but must be from 1 to model.experts 2."),
+        (dict(chunk=-1), "model.chunk is -1, but must be at least 1, or 0"),
+        (dict(chunk=64, experts=4), "model.chunk is 64, but model.experts is 4: experts are given the tokens of whole rows.\n  Leave"),
         (dict(shared_experts=1), "mean nothing while model.experts is 0"),
     ],
 )

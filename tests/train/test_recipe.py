@@ -31,7 +31,8 @@ def recipes(draw) -> Recipe:
         attention=draw(st.sampled_from([("dense",), ("dense", "banded:7")])),
         norm_eps=draw(st.floats(1e-30, 0.5)),
         dtype=draw(st.sampled_from(["bfloat16", "float32"])),
-        remat=draw(st.sampled_from(["none", "block"])),
+        remat=draw(st.sampled_from(["none", "block", "rounded"])),
+        chunk=draw(st.integers(0, 9)),
         scan=draw(st.booleans()),
     )
     paths = draw(st.lists(text.filter(bool), unique=True, max_size=3).map(tuple))

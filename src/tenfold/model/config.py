@@ -178,8 +178,12 @@ class ModelConfig:
     """The weights of a token's experts add up to 1 (Mixtral); else they are their share of all experts' (Switch)."""
     dtype: Dtype = "bfloat16"
     """What matrix products take in. Weights, sums, norms, softmax and the residual stream are float32."""
-    remat: Literal["none", "block"] = "none"
-    """What the backward pass computes again instead of keeping: nothing, or whole blocks. Attention's weights are never kept."""
+    remat: Literal["none", "block", "rounded"] = "none"
+    """What the backward pass computes again instead of keeping: nothing, or whole blocks, from what entered them (`rounded`: to the compute
+    type). Attention's weights are never kept."""
+    chunk: int = 0
+    """Positions (of each device's part of a row) that go through feed-forward layers and attention's projections at once, for long rows;
+    0: all."""
     scan: bool = False
     """Compile one block and loop, rather than every block: quick to compile when there are many layers, a little slower."""
 
@@ -238,6 +242,7 @@ def check(config: ModelConfig) -> None:
         "experts",
         "shared_experts",
         "expert_capacity",
+        "chunk",
     ):
         if getattr(config, field) < 0:
             raise UserError(f"model.{field} is {getattr(config, field)}, but must be at least 1, or 0 for the usual.")
@@ -303,6 +308,11 @@ def _check_attention(config: ModelConfig) -> None:
 def _check_experts(config: ModelConfig) -> None:
     if config.experts and not 1 <= config.experts_per_token <= config.experts:
         raise UserError(f"model.experts_per_token is {config.experts_per_token}, but must be from 1 to model.experts {config.experts}.")
+    if config.experts and config.chunk:
+        raise UserError(
+            f"model.chunk is {config.chunk}, but model.experts is {config.experts}: experts are given the tokens of whole rows."
+            "\n  Leave model.chunk at 0."
+        )
     if not config.experts and (config.shared_experts or config.expert_capacity):
         raise UserError("model.shared_experts and model.expert_capacity mean nothing while model.experts is 0: say how many there are.")
 

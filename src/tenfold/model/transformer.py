@@ -20,6 +20,7 @@ from tenfold.model.layers import ACTIVATIONS, linear, linear_many, lookup, mlp, 
 from tenfold.model.matmul import matmul_transposed
 from tenfold.model.moe import Routing, moe, no_routing
 from tenfold.model.params import Params
+from tenfold.model.parts import in_parts, kept_rounded
 from tenfold.model.positions import Turns, relative_bias, turn, turns
 from tenfold.model.sequence import check_sequence
 from tenfold.sharding.axes import constrain, sequence_parts
@@ -89,7 +90,7 @@ def forward(
         raise UserError(f"mesh.sequence is {sequence_parts()}, but a row is decoded on whole positions.\n  Decode on a mesh without it.")
     check_sequence(config, T, sequence_parts())
     if cache is not None:
-        config = replace(config, expert_capacity=0.0)  # or what a row gets would depend on who else is decoded beside it
+        config = replace(config, expert_capacity=0.0, chunk=0)  # or what a row gets would depend on who else is decoded beside it
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
     if tree is not None:
         positions_BT = tree.positions_BT
@@ -159,43 +160,65 @@ def block(layer: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache:
     """Attention and the feed-forward layer, each added to the residual stream; between them attention over what was encoded, if any."""
 
     def body(layer, x_BTD, cache):
-        before = config.norm_place == "before"
+        before, shared = config.norm_place == "before", config.residual == "shared"
 
         def normed(name, x_BTD):
             return norm(layer[name], x_BTD, config)
 
-        y_BTD = normed("attention_norm", x_BTD) if before else x_BTD
-        attended_BTD, cache = attention(layer["attention"], config, kind, y_BTD, cache, around)
+        y_BTD = normed("attention_norm", x_BTD) if shared else x_BTD
+        own_norm = layer["attention_norm"] if before and not shared else None
+        attended_BTD, cache = attention(layer["attention"], config, kind, y_BTD, cache, around, own_norm)
         if config.residual != "sequential":
-            y_BTD = y_BTD if config.residual == "shared" else normed("mlp_norm", x_BTD)
-            fed_BTD, routed = feed_forward(layer, config, y_BTD)
+            fed_BTD, routed = feed_forward(layer, config, y_BTD, None if shared else layer["mlp_norm"])
             return constrain(x_BTD + attended_BTD + fed_BTD, "batch", "positions", None), cache, routed
         x_BTD = constrain(x_BTD + attended_BTD, "batch", "positions", None)
         x_BTD = x_BTD if before else normed("attention_norm", x_BTD)
         if "cross" in layer:
             x_BTD = x_BTD + cross_attention(layer["cross"], config, normed("cross_norm", x_BTD) if before else x_BTD, around.encoded)
             x_BTD = x_BTD if before else normed("cross_norm", x_BTD)
-        fed_BTD, routed = feed_forward(layer, config, normed("mlp_norm", x_BTD) if before else x_BTD)
+        fed_BTD, routed = feed_forward(layer, config, x_BTD, layer["mlp_norm"] if before else None)
         x_BTD = constrain(x_BTD + fed_BTD, "batch", "positions", None)
         return x_BTD if before else normed("mlp_norm", x_BTD), cache, routed
 
-    if config.remat == "block" and cache is None:
-        body = jax.checkpoint(body)
-    return body(layer, x_BTD, cache)
+    if cache is not None or config.remat == "none":
+        return body(layer, x_BTD, cache)
+    if config.remat == "block":
+        return jax.checkpoint(body)(layer, x_BTD, cache)
+    return kept_rounded(lambda layer, x_BTD: body(layer, x_BTD, None), config.dtype, layer, x_BTD)
 
 
-def feed_forward(layer: Params, config: ModelConfig, x_BTD: jax.Array) -> tuple[jax.Array, Routing | None]:
-    """One feed-forward layer for all tokens, or a choice of several."""
-    return moe(layer["moe"], x_BTD, config) if config.experts else (mlp(layer["mlp"], x_BTD, config), None)
+def feed_forward(layer: Params, config: ModelConfig, x_BTD, norm_before: Params | None) -> tuple[jax.Array, Routing | None]:
+    """One feed-forward layer for all tokens, or a choice of several, of x through the norm before it, if any."""
+    if config.experts:
+        return moe(layer["moe"], x_BTD if norm_before is None else norm(norm_before, x_BTD, config), config)
+
+    def some(weights, x_BTD):
+        norm_before, mlp_weights = weights
+        return mlp(mlp_weights, x_BTD if norm_before is None else norm(norm_before, x_BTD, config), config)
+
+    return in_parts(some, config.chunk, (norm_before, layer["mlp"]), x_BTD), None
 
 
-def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, cache: LayerCache | DilatedCache | None, around: Around):
-    """Multi-head self-attention of one layer: f32[B, T, D], and the layer's cache."""
-    q_BTHK, k_BTGK, v_BTGK = (
-        constrain(y, "batch", "positions", heads, None) for y, heads in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)
-    )
-    if around.turns is not None:
-        q_BTHK, k_BTGK = turn(q_BTHK, around.turns, config), turn(k_BTGK, around.turns, config, key=True)
+def attention(
+    weights: Params,
+    config: ModelConfig,
+    kind: AttentionKind,
+    x_BTD,
+    cache: LayerCache | DilatedCache | None,
+    around: Around,
+    norm_before: Params | None,
+):
+    """Multi-head self-attention of one layer, of x through the norm before it, if any: f32[B, T, D], and the layer's cache."""
+
+    def project(weights, some):
+        (norm_before, weights), (x_BTD, turns) = weights, some
+        x_BTD = x_BTD if norm_before is None else norm(norm_before, x_BTD, config)
+        qkv = [constrain(y, "batch", "positions", at, None) for y, at in zip(linear_many(weights, QKV, x_BTD, config), HEADS, strict=True)]
+        if turns is not None:
+            qkv[:2] = turn(qkv[0], turns, config), turn(qkv[1], turns, config, key=True)
+        return [y.astype(config.dtype) for y in qkv] if config.chunk else qkv  # whole rows of them need half the room so
+
+    q_BTHK, k_BTGK, v_BTGK = (y.astype(jnp.float32) for y in in_parts(project, config.chunk, (norm_before, weights), (x_BTD, around.turns)))
     before = cache
     if cache is not None:
         cache = extend(cache, kind, config, k_BTGK, v_BTGK, around.start_B, around.real_B)
@@ -203,8 +226,11 @@ def attention(weights: Params, config: ModelConfig, kind: AttentionKind, x_BTD, 
         mixed_BTHK = attend_cached(kind, config, q_BTHK, k_BTGK, v_BTGK, before, cache, around.start_B, around.bias_BHTS)
     else:
         mixed_BTHK = attend(kind, config, q_BTHK, k_BTGK, v_BTGK, around.segments_BT, around.bias_BHTS, around.causal, around.tree)
-    mixed_BTHK = sub_norm(weights, mixed_BTHK, config)
-    return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2), cache
+
+    def out(weights, mixed_BTHK):
+        return linear(sub_norm(weights, mixed_BTHK, config), weights["out"], weights.get("out_bias"), config, contract=2)
+
+    return in_parts(out, config.chunk, weights, mixed_BTHK), cache
 
 
 QKV = ("query", "key", "value")

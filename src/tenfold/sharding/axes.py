@@ -55,11 +55,13 @@ def sharding(mesh: Mesh, axes: Sequence[str | None]) -> NamedSharding:
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
-    """`x` with its logical axes placed on the mesh in use (`jax.set_mesh`); without one, `x` itself."""
+    """`x` with its logical axes placed on the mesh in use (`jax.set_mesh`); without one, `x` itself. An axis that `shard_map` has cut
+    already stays as it is."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
         return x
-    return jax.lax.with_sharding_constraint(x, spec(axes))
+    free = [None if axis and RULES.get(axis) in mesh.manual_axes else axis for axis in axes]
+    return jax.lax.with_sharding_constraint(x, spec(free))
 
 
 def batch_cuts(rows: int) -> tuple[str, ...]:

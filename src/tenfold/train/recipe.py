@@ -190,6 +190,11 @@ class Recipe:
                 f"train.frozen names {' '.join(self.train.frozen)}, but with lora.rank {self.lora.rank} all weights of the model stay."
                 "\n  Leave train.frozen out; lora.targets says what is adapted."
             )
+        if self.lora.rank and self.lora.dropout and self.model.chunk:
+            raise UserError(
+                f"lora.dropout is {self.lora.dropout} and model.chunk {self.model.chunk}: each part of a row would drop out the same."
+                "\n  Set one of them to 0."
+            )
         ramp = self.optimizer.ramp_batch
         if 0 < ramp < self.train.batch and self.train.batch % ramp:
             raise UserError(

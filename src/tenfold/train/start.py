@@ -116,7 +116,7 @@ def _run_fingerprint(path: Path) -> str:
 
 
 def fitted(recipe: Recipe, start: Start, path: Path) -> Recipe:
-    """The recipe with the shape and the tokenizer of what it starts from; dtype, remat, scan and context stay its own.
+    """The recipe with the shape and the tokenizer of what it starts from; dtype, remat, chunk, scan and context stay its own.
 
     `path` is the run's directory, where a tokenizer that lies inside the model's file is put (`bring_tokenizer`). Raises UserError for a
     context beyond a learned table of positions, and for documents where there is no tokenizer to encode them with.
@@ -127,7 +127,7 @@ def fitted(recipe: Recipe, start: Start, path: Path) -> Recipe:
             f"model.context is {own.context}, but {start.path} has learned {config.context} positions.\n"
             f"  Use --model.context {config.context} or less."
         )
-    model = replace(config, context=own.context, dtype=own.dtype, remat=own.remat, scan=own.scan)
+    model = replace(config, context=own.context, dtype=own.dtype, remat=own.remat, chunk=own.chunk, scan=own.scan)
     tokenizer = recipe.data.tokenizer
     if tokenizer is None and start.tokenizer_path:
         tokenizer = str(start.tokenizer_path)

@@ -11,6 +11,7 @@ Shapes: as model/config.py; L positions of a shard, N pieces that a shard holds 
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -107,11 +108,15 @@ dilated_attention_sharded.defvjp(_forward, _backward)
 
 
 def _split(kind: Dilated, pattern: Pattern, heads: int, length: int, parts: int) -> tuple[Dilated | None, list[Part]]:
-    """The branches that dilated.py attends to as they lie, or None, and the others."""
+    """The branches that dilated.py attends to as they lie, or None, and the others.
+
+    Those are the ones whose heads take all rows. To go through strided rows as they lie, compilers for accelerators lay whole arrays out
+    anew, filled up to several times their size; rows taken out are a dilation's share of them.
+    """
     easy, others = [], []
     for w, r in zip(kind.segments, kind.dilations, strict=True):
-        same_heads = parts_over(HEADS) == 1 or (heads % r == 0 and pattern.alibi is None)
-        local = w <= length and same_heads and pattern.decay is None
+        same_slopes = parts_over(HEADS) == 1 or pattern.alibi is None
+        local = w <= length and r == 1 and same_slopes and pattern.decay is None
         easy.append((w, r)) if local else others.append(part_of(w, r, length, parts))
     return Dilated(*map(tuple, zip(*easy, strict=True))) if easy else None, others
 
@@ -129,7 +134,7 @@ def _forward_in_shard(q, k, v, segments, kind: Dilated, pattern: Pattern, parts:
         queries, keys = _places(segments, q.shape[:3], part, at, pattern)
         k_rows, v_rows = gather(k_rows, part, at), gather(v_rows, part, at)
         found = mix_tiles(q_rows, k_rows, v_rows, queries, keys, pattern, distance_of(pattern, H, part.dilation))
-        mixed, total = joined(mixed, total, *(put(x, part, at, fill) for x, fill in zip(found, (0, HIDDEN), strict=True)))
+        mixed, total = each_head(joined, [mixed, total], found, part, at, (0, HIDDEN))
     return mixed, total
 
 
@@ -138,18 +143,18 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
     k, v = (jnp.repeat(x, H // G, 2) for x in (k, v))
     local, others = _split(kind, pattern, H, L, parts)
     gradients = [jnp.zeros(q.shape, jnp.float32)] * 3
-    delta = (dmixed * mixed).sum(-1)
+    delta, dmixed = (dmixed * mixed).sum(-1), dmixed.astype(pattern.dtype)
     if local:
         whole, own = [dmixed, delta, total], pattern._replace(scale=1.0)
         gradients = add_gradients([q, k, v], whole, segments, branches(local, L), own, gradients)
     for part in others:
         at = here(part, H)
-        q_rows, k_rows, v_rows, g, *whole = (take(x, part, at) for x in (q, k, v, dmixed.astype(pattern.dtype), delta, total))
+        q_rows, k_rows, v_rows, g, *whole = (take(x, part, at) for x in (q, k, v, dmixed, delta, total))
         queries, keys = _places(segments, q.shape[:3], part, at, pattern)
         k_rows, v_rows = gather(k_rows, part, at), gather(v_rows, part, at)
         dq, dk, dv = mix_tiles_gradients(q_rows, k_rows, v_rows, g, whole, queries, keys, pattern, distance_of(pattern, H, part.dilation))
         found = dq, send_home(dk, part, at), send_home(dv, part, at)
-        gradients = [gradient + put(x, part, at, 0) for gradient, x in zip(gradients, found, strict=True)]
+        gradients = each_head(lambda *x: (x[0] + x[3], x[1] + x[4], x[2] + x[5]), gradients, found, part, at, (0, 0, 0))
     dq, *of_keys = gradients
     return dq, *(x.reshape(B, L, G, H // G, K).sum(3) for x in of_keys)
 
@@ -180,14 +185,30 @@ def take(x_BLH: jax.Array, part: Part, at: Here, fill=0) -> jax.Array:
     return jnp.stack([jax.lax.dynamic_index_in_dim(x_NMRH[:, :, :, h], (at.head + h) % r, 2, keepdims=False) for h in range(H)], 1)
 
 
-def put(y_NHM: jax.Array, part: Part, at: Here, fill: float) -> jax.Array:
-    """[B N, H, M, ...] -> [B, L, H, ...]: `take` undone, with `fill` at the positions that a head did not take (equations 7 and 8)."""
-    N, H, M, *rest = y_NHM.shape
+def each_head(step: Callable, sofar: Sequence[jax.Array], found: Sequence[jax.Array], part: Part, at: Here, fills: Sequence[float]):
+    """`sofar`, [B, L, H, ...] each, with `step(*sofar, *found)` written to it, a head's after the other's. `found`, [B N, H, M, ...] each,
+    is put back to all L positions, with its fill where a head took nothing: a head at a time, as all would take as much again as `sofar`.
+    """
+
+    def turn(h, sofar_H):
+        own = [jnp.moveaxis(jax.lax.dynamic_index_in_dim(x, h, 0, keepdims=False), -1, 1) for x in sofar_H]
+        rows = [jax.lax.dynamic_index_in_dim(y, h, 1, keepdims=False) for y in found]
+        new = step(*own, *(put(y_NM, h, part, at, fill) for y_NM, fill in zip(rows, fills, strict=True)))
+        return [jax.lax.dynamic_update_index_in_dim(x, jnp.moveaxis(y, 1, -1), h, 0) for x, y in zip(sofar_H, new, strict=True)]
+
+    # [H, B, ..., L]: accelerators fill axes up to multiples of 8 and 128, and would do so to heads and their width.
+    changed = jax.lax.fori_loop(0, sofar[0].shape[2], turn, [jnp.moveaxis(x, (2, 1), (0, -1)) for x in sofar])
+    return [jnp.moveaxis(x, (0, -1), (2, 1)) for x in changed]
+
+
+def put(y_NM: jax.Array, h: jax.Array, part: Part, at: Here, fill: float) -> jax.Array:
+    """[B N, M, ...] -> [B, L, ...]: `take` undone for head h, with `fill` at the positions that it did not take (equations 7 and 8)."""
+    N, M, *rest = y_NM.shape
     r = part.dilation
-    taken_RH = jnp.arange(r)[:, None] == (at.head + jnp.arange(H)) % r
-    y_NMRH = jnp.where(taken_RH.reshape(r, H, *[1] * len(rest)), jnp.moveaxis(y_NHM, 1, 2)[:, :, None], fill)
-    y_NWH = jax.lax.dynamic_slice_in_dim(y_NMRH.reshape(N, M * r, H, *rest), at.shift, part.size, 1)
-    return y_NWH.reshape(N // part.pieces, part.pieces * part.size, H, *rest)[:, : part.length]
+    taken_R = jnp.arange(r) == (at.head + h) % r
+    y_NMR = jnp.where(taken_R.reshape(r, *[1] * len(rest)), y_NM[:, :, None], fill)
+    y_NW = jax.lax.dynamic_slice_in_dim(y_NMR.reshape(N, M * r, *rest), at.shift, part.size, 1)
+    return y_NW.reshape(N // part.pieces, part.pieces * part.size, *rest)[:, : part.length]
 
 
 def gather(x_BHM: jax.Array, part: Part, at: Here, fill=0) -> jax.Array:

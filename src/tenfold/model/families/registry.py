@@ -47,7 +47,7 @@ def family_of(config: ModelConfig) -> tuple[Family, dict]:
 
 def essence(config: ModelConfig) -> dict[str, Any]:
     """What decides a model's numbers, with what is left to the usual filled in."""
-    values = dict(vars(config)) | {"dtype": "", "remat": "", "scan": "", "attention": config.kinds}
+    values = dict(vars(config)) | {"dtype": "", "remat": "", "chunk": 0, "scan": "", "attention": config.kinds}
     values |= {"head_dim": config.width, "mlp": config.hidden, "kv_heads": config.groups}
     values |= (
         {"rotary_dim": config.rotated, "rotary_base": config.rotary_base} if config.positions in ("rotary", "xpos") else {"rotary_dim": 0}
