@@ -13,8 +13,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +21,15 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 import lm_eval.tasks
 from lm_eval import simple_evaluate
+from lm_eval_rows import PAIRS, TASKS, write_rows
 
 import tenfold
 from tenfold.evaluate.lm_eval import TenfoldLM
-from tenfold.evaluate.prompts import examples, limited
 from tenfold.evaluate.results import read_items
 from tenfold.evaluate.run import evaluate
 from tenfold.evaluate.settings import EvalSettings
-from tenfold.evaluate.sources import first_found, items
-from tenfold.evaluate.task import read_task
 
 CLOSE = 1e-6  # of a score
-
-
-def some(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda item: {name: item[name] for name in names}
-
-
-def lettered(question: str, theirs: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Choices as AI2's sets have them."""
-
-    def row(item: dict[str, Any]) -> dict[str, Any]:
-        letters = "ABCDE"[: len(item["choices"])]
-        return {theirs: item[question], "choices": {"text": item["choices"], "label": list(letters)}, "answerKey": letters[item["label"]]}
-
-    return row
-
-
-# Our task, theirs, and an item as their task file reads it.
-TASKS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
-    "lambada": ("lambada_openai", lambda item: {"text": f"{item['passage']} {item['word']}"}),
-    "hellaswag": ("hellaswag", some("ctx_a", "ctx_b", "activity_label", "endings", "label")),
-    "piqa": ("piqa", some("goal", "sol1", "sol2", "label")),
-    "arc_easy": ("arc_easy", lettered("question", "question")),
-    "arc_challenge": ("arc_challenge", lettered("question", "question")),
-    "openbookqa": ("openbookqa", lettered("stem", "question_stem")),
-    "winogrande": ("winogrande", some("sentence", "option1", "option2", "answer")),
-    "boolq": ("boolq", some("passage", "question", "label")),
-    "arithmetic_2da": ("arithmetic_2da", some("context", "completion")),
-}
-RAW = ("hellaswag",)  # whose text both must clean: their task file gets what ours is made from
-PAIRS = {"acc": ("sum", "accuracy"), "acc_norm": ("char",), "perplexity": ("perplexity",)}
 
 
 def their_task(name: str, files: dict[str, str], folder: Path) -> str:
@@ -77,12 +43,8 @@ def their_task(name: str, files: dict[str, str], folder: Path) -> str:
 
 def compare(lm: TenfoldLM, model: Any, name: str, settings: EvalSettings, folder: Path) -> bool:
     """One task by both, a line printed; whether they agree."""
-    theirs, row = TASKS[name]
-    task = read_task(name)
-    raw = items((replace(first_found(task.test, settings.data)[0], fields={}),), settings.data) if name in RAW else []
-    found = limited(examples(task, settings.data), settings.limit, settings.seed)
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(row(raw[int(example.id.split("/")[1])] if raw else example.item)) + "\n" for example in found))
+    theirs, _ = TASKS[name]
+    file = write_rows(name, settings, folder)
     files = {split: str(file) for split in ("train", "validation", "test")}
     began = time.perf_counter()
     ours = evaluate(model, [name], settings, folder / "ours", engine=lm.engine)[0]

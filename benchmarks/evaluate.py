@@ -1,0 +1,97 @@
+"""`tenfold eval` beside lm-evaluation-harness with transformers: one model, the same weights and items, from start to scores.
+
+    python benchmarks/evaluate.py MODEL --data FOLDER ... --peers-python PATH [--limit 500] [--dtype bfloat16] [--batch 8]
+
+MODEL is what every command takes; the peer reads it from a Hugging Face directory that is made of it here. Both are processes that begin
+with nothing in memory: start, loading and compiling count. The harness gets our items, so nothing is fetched; shots are none. Differences
+of scores are paired over items, with their standard error.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from lm_eval_rows import PAIRS, TASKS, write_rows
+
+from tenfold.evaluate.results import read_items
+from tenfold.evaluate.settings import EvalSettings
+
+NAMES = ("lambada", "hellaswag", "piqa", "arc_easy", "arc_challenge", "winogrande", "arithmetic_2da")
+
+
+def run(command: list[str]) -> float:
+    """Seconds that it took. Its words are shown where it fails."""
+    started = time.perf_counter()
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(f"{' '.join(command[:4])} ... failed:\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}")
+    return time.perf_counter() - started
+
+
+def ours(asked, out: Path) -> float:
+    data = [word for folder in asked.data for word in ("--data", str(folder))]
+    how = ["--limit", str(asked.limit), "--weights", asked.dtype, "--rules", "sum,char", "--out", str(out)]
+    return run([sys.executable, "-m", "tenfold.cli", "eval", asked.model, ",".join(asked.tasks), *data, *how])
+
+
+def theirs(asked, folder: Path) -> tuple[float, dict]:
+    peer = str(Path(__file__).with_name("evaluate_peer.py"))
+    seconds = run([asked.peers_python, peer, str(folder / "checkpoint"), str(folder), asked.dtype, asked.batch])
+    return seconds, json.loads((folder / "theirs.json").read_text())
+
+
+def say(name: str, out: Path, found: dict) -> None:
+    """A row for each score that both give."""
+    file = next(out.glob(f"{name}-*.json"))
+    result, lines = json.loads(file.read_text()), read_items(file)
+    apart = [abs(a - b) for item, line in zip(lines, found["logprobs"], strict=True) for a, b in zip(item.logprobs, line, strict=True)]
+    for metric, rules in PAIRS.items():
+        for rule in rules:
+            score = found["results"].get(f"{metric},none")
+            if score is None or rule not in result["scores"]:
+                continue
+            own = result["scores"][rule]
+            print(
+                f"| {name} | {metric} | {own['value']:.4f} | {own['error']:.4f} | {score:.4f} | {own['value'] - score:+.4f} "
+                f"| {np.median(apart):.1e}, at most {max(apart):.1e} | {found['seconds']:.0f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--data", type=Path, nargs="*", default=[])
+    parser.add_argument("--peers-python", default=os.environ.get("PEERS_PYTHON"), help="a Python with torch, transformers and lm-eval")
+    parser.add_argument("--limit", type=int, default=500)
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--batch", default="8", help="the peer's batch size, or auto")
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(NAMES))
+    asked = parser.parse_args()
+    if not asked.peers_python:
+        sys.exit("Name a Python that has torch, transformers and lm-eval: --peers-python PATH.")
+    settings = EvalSettings(limit=asked.limit, data=tuple(asked.data))
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
+        (folder / "tasks.json").write_text(json.dumps({name: TASKS[name][0] for name in asked.tasks}))
+        for name in asked.tasks:
+            write_rows(name, settings, folder)
+        own = ours(asked, folder / "ours")
+        other, found = theirs(asked, folder)
+        print(f"{asked.limit} items a task at most, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
+        print("| task | score | Tenfold | standard error | the harness | difference | log-probabilities apart, median | its seconds |")
+        print("|---|---|---|---|---|---|---|---|")
+        for name in asked.tasks:
+            say(name, folder / "ours", found[name])
+        print(f"\nFrom start to scores: {own:.1f} s and {other:.1f} s: {other / own:.2f}x")
+
+
+if __name__ == "__main__":
+    main()
