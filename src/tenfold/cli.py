@@ -23,6 +23,7 @@ One system for the whole life of a GPT-class language model.
     tenfold demo                       the whole road, small, on this machine, from real documents
     tenfold corpus build RECIPE        raw sources to clean, weighted documents and the token shards that train reads
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
+    tenfold ladder RECIPE              small sizes trained, a law fitted, a larger one predicted, and the prediction checked
     tenfold generate RUN --prompt ...  complete text with a trained model
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
@@ -244,6 +245,13 @@ def _corpus_fit_quality(argv: list[str]) -> int:
     return 0
 
 
+def ladder(argv: list[str]) -> int:
+    """`tenfold ladder RECIPE`, and `predict`, `verify` and `compute-optimal` of what it wrote."""
+    from tenfold.recipes.ladder_commands import ladder as command
+
+    return command(argv, _parse)
+
+
 def generate(argv: list[str]) -> int:
     """`tenfold generate RUN`."""
     import tyro
@@ -389,7 +397,7 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, generate, convert, report)}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""Named ladders, and ladders of any recipe."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from tenfold.model.config import ModelConfig
+from tenfold.recipes.registry import find_recipe
+from tenfold.scaling.rungs import Ladder
+from tenfold.tokens.config import DataConfig
+from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig, from_dict
+
+
+def ladder_demo() -> Ladder:
+    """Five models of 42 to 260 thousand parameters and the prediction of a sixth, on Python's standard library.
+
+    A vocabulary of 512 keeps the embeddings' share small, which would bend the line at such sizes.
+    """
+    recipe = Recipe(
+        "ladder-demo",
+        "GPT-3's proportions from a model of six heads of 16; the learning rate is that of the smaller models' best.",
+        model=ModelConfig(vocab=512, context=128, layers=4, embed=96, heads=6),
+        data=DataConfig(paths=("stdlib",)),
+        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_tokens=100_000),
+        train=TrainConfig(steps=1000, batch=16, evaluate_rows=64, checkpoint_every=250, prompts=("def ",), tensorboard=False, keep=1),
+    )
+    return Ladder(recipe, sizes=(2, 3, 4, 5, 6), target=8)
+
+
+LADDERS: dict[str, Callable[[], Ladder]] = {"ladder-demo": ladder_demo}
+
+
+def find_ladder(name: str) -> Ladder:
+    """The ladder of that name, of a folder with a ladder.yaml, or of the recipe of that name or file."""
+    if name in LADDERS:
+        return LADDERS[name]()
+    file = Path(name) / "ladder.yaml" if Path(name).is_dir() else Path(name)
+    if file.name == "ladder.yaml" and file.exists():
+        return from_dict(Ladder, yaml.safe_load(file.read_text()))
+    return Ladder(find_recipe(name))
