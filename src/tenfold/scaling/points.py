@@ -36,6 +36,8 @@ class Point:
     learning_rate: float | None = None
     tokenizer: str | None = None
     """Its fingerprint."""
+    data: str | None = None
+    """The fingerprint of the tokens trained on."""
     path: str = ""
     """The run directory, or the file and row."""
     fault: str = ""
