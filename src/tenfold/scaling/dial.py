@@ -62,13 +62,10 @@ def at_size(recipe: Recipe, size: int, dial: Dial, parts: int = 1) -> Recipe:
     model = turned(recipe.model, size, dial)
     growth = block_weights(model) / block_weights(recipe.model)
     rows = parts * max(1, round(recipe.train.batch * growth**BATCH / parts))
-    ramp = recipe.optimizer.ramp_batch
-    optimizer = replace(
-        recipe.optimizer,
-        learning_rate=recipe.optimizer.learning_rate * growth**RATE,
-        ramp_batch=parts * _divisor(rows // parts, rows / parts * ramp / recipe.train.batch) if ramp else 0,
-    )
-    microbatch = parts * _divisor(rows // parts, recipe.train.microbatch / parts) if recipe.train.microbatch else 0
+    ramp, microbatch = recipe.optimizer.ramp_batch, recipe.train.microbatch
+    ramp = parts * _divisor(rows // parts, rows / parts * ramp / recipe.train.batch) if ramp else 0
+    microbatch = parts * _divisor((ramp or rows) // parts, microbatch / parts) if microbatch else 0
+    optimizer = replace(recipe.optimizer, learning_rate=recipe.optimizer.learning_rate * growth**RATE, ramp_batch=ramp)
     train = replace(recipe.train, batch=rows, microbatch=microbatch)
     return replace(recipe, model=model, optimizer=optimizer, train=train)
 
