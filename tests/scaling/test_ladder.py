@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.conftest import Killed, climbed, tiny_ladder
 from tenfold.errors import UserError
 from tenfold.scaling.budget import TIMING, time_rungs
-from tenfold.scaling.ladder import open_ladder, read_ladder, read_points
+from tenfold.scaling.ladder import ladder_points, open_ladder, read_ladder
 from tenfold.scaling.points import chosen
 from tenfold.scaling.rungs import rungs
 from tenfold.train.run import read_run
+from tiny_ladder import Killed, climbed, tiny_ladder
 
 
 def entries(out) -> list[dict]:
@@ -24,7 +24,7 @@ def test_each_rung_is_an_ordinary_run_of_shared_data(whole):
         assert run.result["finished"] and run.result["parameters"] == entry["parameters"]
         assert entry["state"] == "done" and entry["loss"] < entry["start_loss"]
         assert not (run.path / "data" / "train").exists()
-    assert [point.loss for point in read_points(whole)] == [entry["loss"] for entry in entries(whole)]
+    assert [point.loss for point in ladder_points(whole)] == [entry["loss"] for entry in entries(whole)]
 
 
 def test_a_killed_ladder_continues_to_the_same_bytes(data, whole, tmp_path):
@@ -74,7 +74,7 @@ def test_what_diverges_is_set_aside_with_its_reason_and_the_ladder_goes_on(data,
     assert [entry["state"] for entry in found] == ["set aside"] * 3
     assert all(entry["reason"].startswith("diverged: ") for entry in found)
     with pytest.raises(UserError, match=r"needs at least 3 points, and there are 0 to fit, as these were set aside:\n    size1"):
-        chosen(read_points(tmp_path / "out"), embeddings=True)
+        chosen(ladder_points(tmp_path / "out"), embeddings=True)
     again = Killed()
     assert climbed(ladder, tmp_path / "out", again) and again.began == []
 

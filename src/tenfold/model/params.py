@@ -180,12 +180,6 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(p.size for p in jax.tree.leaves(model_params(config), is_leaf=lambda p: isinstance(p, Param)))
 
 
-def non_embedding_count(config: ModelConfig) -> int:
-    """Weights without the tables of tokens, positions and token types and a head of its own: Kaplan et al.'s N (2020, section 2.1)."""
-    tables = {name: p for name, p in model_params(config).items() if name in ("embedding", "position", "token_type", "head")}
-    return parameter_count(config) - sum(p.size for p in tables.values())
-
-
 def init_params(key: jax.Array, config: ModelConfig) -> Params:
     """Arrays for `model_params(config)`: f32. The same key gives the same numbers on any mesh, scanned or not."""
     return init_tree(key, config, model_params(config))

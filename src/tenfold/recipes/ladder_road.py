@@ -15,11 +15,13 @@ from tenfold.report.ladder import ladder_report
 from tenfold.report.plots import number
 from tenfold.report.tables import duration
 from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes, time_rungs
-from tenfold.scaling.fit import Compared, compare
-from tenfold.scaling.ladder import Opened, climb, kept, open_ladder, points_hash, read_ladder, read_points
+from tenfold.scaling.fit import Fit, compare
+from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
+from tenfold.scaling.ladder import Opened, climb, kept, ladder_points, open_ladder, points_hash, read_ladder
 from tenfold.scaling.optimal import compute_optimal, over_training
 from tenfold.scaling.points import Point
 from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, verify
+from tenfold.scaling.read import read_curves
 from tenfold.scaling.rungs import Ladder, rungs
 from tenfold.train.device import machine
 from tenfold.train.records import write_json
@@ -60,7 +62,7 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     if not climb(opened, asked, partial(Display, console=console), partial(_after, console, out)):
         console.print("Stopped, with a checkpoint. The same command goes on from there.")
         return 130
-    _show_laws(read_points(out), console)
+    _show_laws(ladder_points(out), console)
     if ladder.target and not (out / PREDICTION).exists():
         _show_prediction(predict(opened, ladder.target), console)
     seconds = time.perf_counter() - began
@@ -103,7 +105,7 @@ def verify_target(out: Path, budget: Budget, console: Console | None = None) -> 
 def show_optimal(out: Path, flops: float, law: str | None, console: Console | None = None) -> int:
     """`tenfold ladder compute-optimal`: the size, tokens and loss that a budget buys, and the price of smaller models."""
     console = console or Console(highlight=False)
-    fitted, _ = choose(read_points(out), law or "chinchilla")
+    fitted, _ = choose(ladder_points(out), law or "chinchilla")
     best = compute_optimal(fitted, flops)
     ends = [_range(best.parameters_interval), _range(best.tokens_interval), _range(best.loss_interval)]
     counted = "with" if fitted.embeddings else "without"
@@ -117,8 +119,29 @@ def show_optimal(out: Path, flops: float, law: str | None, console: Console | No
         ratio = f"{price.flops_ratio:.2f}x" if price.flops_ratio < float("inf") else "no budget is enough"
         table.add_row(f"{price.factor:g}x", number(price.parameters), number(price.tokens), ratio, f"{price.same_budget_loss:.4f}")
     console.print(table)
-    write_json(out / "optimal.json", {"fit": fitted.record(), "best": best.record(), "smaller": [price.record() for price in prices]})
+    approaches = _approaches(out, fitted, flops, console)
+    found = {"fit": fitted.record(), "best": best.record(), "smaller": [price.record() for price in prices], "approaches": approaches}
+    write_json(out / "optimal.json", found)
     return 0
+
+
+def _approaches(out: Path, fitted: Fit, flops: float, console: Console) -> list[dict[str, Any]]:
+    """Chinchilla's three ways to the best size, beside each other; those that these models do not allow say why."""
+    points, records = ladder_points(out), []
+    curves = [c for c in read_curves([out / "rungs"]) if c.point.name in {p.name for p in points if not p.fault}]
+    ways = (partial(approach_1, curves), partial(approach_2, points), partial(approach_3, fitted))
+    table = _table("approach", "N grows as", "D grows as", "parameters", "tokens")
+    for way in ways:
+        try:
+            found = way()
+        except UserError as refused:
+            console.print(str(refused), markup=False)
+            continue
+        exponents = (f"C^{found.size_exponent:.3f}", f"C^{found.token_exponent:.3f}")
+        table.add_row(found.approach, *exponents, number(found.size(flops)), number(found.tokens(flops)))
+        records.append(found.record())
+    console.print(table)
+    return records
 
 
 def _range(interval: tuple[float, float]) -> str:
@@ -135,18 +158,15 @@ def _after(console: Console, out: Path, entry: dict[str, Any]) -> None:
 
 def page(out: Path) -> Path:
     """Fits what there is, into fits.json, and writes OUT/report.html."""
-    points = read_points(out)
-    if (found := _fits(points)) is not None:
-        write_json(out / "fits.json", found)
+    write_json(out / "fits.json", _fits(ladder_points(out)))
     return ladder_report(out)
 
 
-def _fits(points: list[Point]) -> dict[str, Any] | None:
+def _fits(points: list[Point]) -> dict[str, Any]:
     """Every law fitted to the points, for the page; a reason instead where they allow none."""
-    try:
-        compared = compare(points)
-    except UserError as refused:
-        return {"refused": str(refused), "laws": []}
+    compared = compare(points)
+    if not any(c.fit for c in compared):
+        return {"refused": compared[0].refused, "laws": []}
     laws = [{"fit": c.fit.record() if c.fit else None, "law": c.law.name, "errors": c.errors, "refused": c.refused} for c in compared]
     return {"refused": "", "laws": laws, "points_hash": points_hash(points)}
 
@@ -178,18 +198,14 @@ def _cost_table(costs: list[Cost], opened: Opened) -> Table:
 def _show_laws(points: list[Point], console: Console) -> None:
     """Every law, with its error on the largest models left out."""
     table = _table("law", "error on the largest, left out", "constants")
-    for found in _compared(points, console):
+    compared = compare(points, bootstrap=0)
+    if not any(found.fit for found in compared):
+        console.print(f"no law: {compared[0].refused}", markup=False)
+        return
+    for found in compared:
         constants = ", ".join(f"{name} {value:.4g}" for name, value in found.fit.constants.items()) if found.fit else ""
         table.add_row(found.law.name, f"{found.error:+.2%}" if found.errors else found.refused.splitlines()[0], constants)
     console.print(table)
-
-
-def _compared(points: list[Point], console: Console) -> list[Compared]:
-    try:
-        return compare(points, bootstrap=0)
-    except UserError as refused:
-        console.print(f"no law: {refused}", markup=False)
-        return []
 
 
 def _show_prediction(prediction: dict[str, Any], console: Console) -> None:

@@ -14,7 +14,8 @@ from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 from tenfold.model.host_memory import keep_freed_memory
 from tenfold.scaling.ladder import Opened
-from tenfold.scaling.rungs import Rung, flops_a_token
+from tenfold.scaling.read import flops_per_token
+from tenfold.scaling.rungs import Rung
 from tenfold.sharding.axes import make_mesh
 from tenfold.train.device import machine, peak_flops
 from tenfold.train.noise import row_tokens
@@ -91,11 +92,11 @@ def time_rungs(opened: Opened, rungs: list[Rung], done: set[str]) -> list[Cost]:
     costs, here = [], machine()
     for rung in rungs:
         key = fingerprint(to_dict(rung.recipe.model), rung.recipe.train.batch, rung.recipe.train.microbatch, here["device"], here["cores"])
-        if key not in kept:
+        if key not in kept and rung.name not in done:
             first, later = seconds_a_step(rung.recipe, opened)
             kept[key] = {"first_step": round(first, 4), "step": round(later, 6)}
             write_json(file, kept)
-        costs.append(Cost(rung, _seconds(rung.recipe, kept[key]), rung.name in done))
+        costs.append(Cost(rung, _seconds(rung.recipe, kept[key]) if key in kept else 0.0, rung.name in done))
     return costs
 
 
@@ -127,5 +128,5 @@ def seconds_a_step(recipe: Recipe, opened: Opened) -> tuple[float, float]:
 
 def _timed_rows(recipe: Recipe, parts: int) -> int:
     peak, _ = peak_flops(jax.devices())
-    affordable = int(SHORT * peak / (flops_a_token(recipe) * row_tokens(recipe)))
+    affordable = int(SHORT * peak / (flops_per_token(recipe) * row_tokens(recipe)))
     return min(recipe.train.batch, parts * max(1, affordable // parts))

@@ -243,21 +243,22 @@ def write_ladder(opened: Opened, entries: list[dict]) -> None:
     write_json(opened.out / "ladder.json", {**about, **data, "rungs": entries})
 
 
-def read_points(out: Path) -> list[Point]:
+def ladder_points(out: Path) -> list[Point]:
     """A Point for each rung that was trained; those set aside with their fault. Raises UserError where there is no ladder."""
     file = out / "ladder.json"
     if not file.exists():
         raise UserError(f"{out} holds no ladder.json.\n  Say `tenfold ladder RECIPE --out {out}` first.")
     found = json.loads(file.read_text())
-    return [point_of(entry, out, found["tokenizer"]) for entry in found["rungs"] if entry["state"] != TO_DO]
+    return [point_of(entry, out, found) for entry in found["rungs"] if entry["state"] != TO_DO]
 
 
-def point_of(entry: dict, out: Path, tokenizer: str) -> Point:
+def point_of(entry: dict, out: Path, ladder: dict) -> Point:
     """An entry of ladder.json as what laws are fitted to."""
     same = ("name", "tokens", "flops", "parameters", "non_embedding", "bits_per_byte", "batch", "learning_rate")
     return Point(
         loss=math.nan if entry["loss"] is None else entry["loss"],
-        tokenizer=tokenizer,
+        tokenizer=ladder["tokenizer"],
+        data=ladder["data"],
         path=str(rung_path(out, entry["name"])),
         fault=entry["reason"],
         **{name: entry[name] for name in same},

@@ -16,7 +16,7 @@ from tenfold import __version__
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 from tenfold.scaling.fit import LEVEL, Compared, Fit, compare, fit, plain
-from tenfold.scaling.ladder import Opened, Watching, facts, points_hash, read_points, recipe_of, rung_path, train_rung
+from tenfold.scaling.ladder import Opened, Watching, facts, ladder_points, points_hash, recipe_of, rung_path, train_rung
 from tenfold.scaling.points import Point
 from tenfold.scaling.rungs import Ladder, Rung, by_ratio
 from tenfold.train.recipe import to_dict
@@ -64,19 +64,19 @@ def target_rung(opened: Opened, target: int, ratio: float | None) -> Rung:
 
 def points_below(opened: Opened, target: Rung) -> list[Point]:
     """The points that a prediction may read: all smaller models, with less compute."""
-    return [p for p in read_points(opened.out) if p.parameters and p.parameters < target.parameters and p.flops < target.flops]
+    return [p for p in ladder_points(opened.out) if p.parameters and p.parameters < target.parameters and p.flops < target.flops]
 
 
 def choose(points: list[Point], law: str | None, bootstrap: int = BOOTSTRAP) -> tuple[Fit, list[Compared]]:
     """The fit to predict with, and all laws beside each other. Raises UserError where no law can be fitted."""
     compared = compare(points, bootstrap=0)
     if law is None:
+        if not any(c.fit for c in compared):
+            raise UserError(compared[0].refused)
         good = [c for c in compared if c.fit and math.isfinite(c.error)]
         if not good:
-            reasons = "".join(f"\n    {c.law.name}: {c.refused}" for c in compared)
-            raise UserError(
-                f"no law can be fitted and tried on the largest of these points:{reasons}\n  Train more sizes, or name a --law."
-            )
+            reasons = "".join(f"\n    {c.law.name}: {c.refused.splitlines()[0]}" for c in compared)
+            raise UserError(f"no law can be tried on the largest of these points:{reasons}\n  Train more sizes, or name a --law.")
         law = good[0].law.name
     return fit(law, points, bootstrap=bootstrap), compared
 
@@ -138,7 +138,7 @@ def read_prediction(out: Path) -> dict[str, Any]:
 
 def changes(opened: Opened, prediction: dict) -> list[str]:
     """What is no longer as it was when the prediction was made, in sentences; empty as a rule."""
-    said, now = [], {p.name: p for p in read_points(opened.out)}
+    said, now = [], {p.name: p for p in ladder_points(opened.out)}
     read = [now[name] for name in prediction["points"] if name in now]
     if gone := [name for name in prediction["points"] if name not in now]:
         said.append(f"The prediction came from {', '.join(gone)} too, which the ladder has no more.")

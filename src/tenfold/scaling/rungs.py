@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tenfold.errors import UserError
-from tenfold.model.flops import train_flops_per_token
-from tenfold.model.params import non_embedding_count, parameter_count
+from tenfold.model.params import parameter_count
 from tenfold.scaling.dial import Dial, at_size, for_tokens, turned
 from tenfold.scaling.points import LEAST
+from tenfold.scaling.read import embedding_parameters, flops_per_token
 from tenfold.tokens.config import DataConfig
 from tenfold.train.batch_schedule import batch_schedule
-from tenfold.train.noise import decoded, head_reads
 from tenfold.train.recipe import Recipe
 
 HELD_OUT_TOKENS = 262_144
@@ -89,7 +88,7 @@ class Rung:
     @cached_property
     def non_embedding(self) -> int:
         """N, embeddings left out."""
-        return non_embedding_count(self.recipe.model)
+        return self.parameters - embedding_parameters(self.recipe.model)
 
     @cached_property
     def tokens(self) -> int:
@@ -99,12 +98,7 @@ class Rung:
     @cached_property
     def flops(self) -> float:
         """C, of training."""
-        return flops_a_token(self.recipe) * self.tokens
-
-
-def flops_a_token(recipe: Recipe) -> float:
-    """Of training, as the training loop counts them."""
-    return train_flops_per_token(recipe.model, decoded(recipe), head_reads(recipe))
+        return flops_per_token(self.recipe) * self.tokens
 
 
 def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
@@ -123,7 +117,7 @@ def by_ratio(ladder: Ladder, size: int, ratio: float, data: DataConfig, parts: i
 def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts: int) -> Rung:
     """The rung of a size with the tokens that a budget leaves it."""
     sized = at_size(ladder.recipe, size, ladder.dial, parts)
-    return _rung(ladder, sized, size, flops / flops_a_token(sized), data, f"{flops:.3g}flops", f"{flops:.3g} FLOPs")
+    return _rung(ladder, sized, size, flops / flops_per_token(sized), data, f"{flops:.3g}flops", f"{flops:.3g} FLOPs")
 
 
 def _rung(ladder: Ladder, sized: Recipe, size: int, tokens: float, data: DataConfig, short: str, budget: str) -> Rung:
