@@ -1,4 +1,4 @@
-"""Many fits at once: the Huber loss of logarithms, minimised by damped Newton steps on all the fits that have not ended.
+"""Many fits at once: the Huber loss of logarithms, minimised by damped Gauss-Newton and Newton steps on all fits that have not ended.
 
 What is minimised is Hoffmann et al.'s objective (2022, equation 3), the sum over points of weight x Huber(log L' - log L), whose
 gradient and curvature are exact here. Where L-BFGS would be called thousands of times, as for a bootstrap, one step of all the fits is
@@ -15,7 +15,7 @@ from tenfold.scaling.forms import Terms
 
 DELTA = 1e-3  # Hoffmann et al.'s: beyond 0.1% of the loss an error counts by its size, not by its square
 FITS = 256  # at a time: their arrays stay in the caches
-SMALLEST, LARGEST = 1e-9, 1e9  # of the damping
+SMALLEST, FAR, LARGEST = 1e-9, 1e-4, 1e9  # damping: above FAR a step is Gauss-Newton's, below it Newton's
 
 
 class Solved(NamedTuple):
@@ -89,19 +89,23 @@ def _descend(terms: Terms, log_loss_N, weights_BN, theta_BP, delta: float, steps
 
 
 def _steps(terms: Terms, log_loss_N, weights_BN, theta_BP, damping_B, delta: float) -> tuple[np.ndarray, np.ndarray]:
-    """float64[B, P] and what the gradient promises of each, float64[B]: (H + damping x M) step = -gradient, where M is the diagonal of
-    the Gauss-Newton matrix of the squares that lie on the Huber loss from above: with much damping the step is a short one downhill,
-    whatever H's signs are."""
+    """float64[B, P], and what the gradient promises of each step, float64[B]: (H + damping x M) step = -gradient.
+
+    Far from the end H is the Gauss-Newton matrix of the weighted squares that touch the Huber loss from above, which goes downhill whatever
+    the signs of the curvature; near it H is the true one, whose steps end in a few. M is the diagonal of the former.
+    """
     model = evaluate(terms, theta_BP)
     residual_BN = model.log_loss_BN - log_loss_N
     size_BN = np.abs(residual_BN)
     slope_BN = weights_BN * np.clip(residual_BN, -delta, delta)
     above_BN = weights_BN * np.minimum(1, delta / np.maximum(size_BN, delta))
-    curvature_BN = np.where(size_BN <= delta, weights_BN, 0)
+    far_B1 = damping_B[:, None] > FAR
+    curvature_BN = np.where(far_B1, above_BN, np.where(size_BN <= delta, weights_BN, 0))
+    bent_BN = np.where(far_B1, 0, slope_BN)
     first_BNP = _jacobian(terms, model)
     gradient_BP = np.einsum("bn,bnp->bp", slope_BN, first_BNP)
     metric_BP = np.einsum("bn,bnp->bp", above_BN, first_BNP**2)
-    H = np.matmul((first_BNP * curvature_BN[..., None]).swapaxes(1, 2), first_BNP) + _second(terms, model, first_BNP, slope_BN)
+    H = np.matmul((first_BNP * curvature_BN[..., None]).swapaxes(1, 2), first_BNP) + _second(terms, model, first_BNP, bent_BN)
     metric_BP = np.maximum(metric_BP, 1e-12 * metric_BP.max(1, keepdims=True) + 1e-30)
     diagonal = np.arange(H.shape[1])
     H[:, diagonal, diagonal] += damping_B[:, None] * metric_BP
