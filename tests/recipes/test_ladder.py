@@ -8,8 +8,8 @@ from rich.console import Console
 
 from tenfold.cli import main
 from tenfold.errors import UserError
-from tenfold.recipes.ladder import find_ladder, ladder_demo
-from tenfold.recipes.ladder_road import Work, predict_target, run_ladder, show_optimal
+from tenfold.recipes.ladder import Work, find_ladder, ladder_demo
+from tenfold.recipes.ladder_road import predict_target, run_ladder, show_optimal
 from tenfold.scaling.rungs import rungs
 from tenfold.tokens.config import DataConfig
 from tiny_ladder import climbed, tiny_ladder

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.scaling.budget import TIMING, time_rungs
 from tenfold.scaling.ladder import ladder_points, open_ladder, read_ladder
 from tenfold.scaling.points import chosen
 from tenfold.scaling.rungs import rungs
+from tenfold.scaling.timing import TIMING, time_rungs
 from tenfold.train.run import read_run
 from tiny_ladder import Killed, climbed, tiny_ladder
 

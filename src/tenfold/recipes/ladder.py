@@ -1,15 +1,34 @@
 """Named ladders, and ladders of any recipe."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from tenfold.model.config import ModelConfig
 from tenfold.recipes.registry import find_recipe
+from tenfold.scaling.budget import Budget
 from tenfold.scaling.rungs import Ladder
 from tenfold.tokens.config import DataConfig
 from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig, from_dict
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a ladder is written, and the most it may take."""
+
+    out: Path | None = None
+    """The folder of the ladder. None: ladders/NAME."""
+    budget_flops: float = 0.0
+    """Refuse a ladder that takes more floating-point operations than this. 0: no bound."""
+    budget_minutes: float = 0.0
+    """Refuse a ladder that would take longer on this machine. 0: no bound."""
+
+    @property
+    def budget(self) -> Budget:
+        """The two bounds."""
+        return Budget(self.budget_flops, self.budget_minutes)
 
 
 def ladder_demo() -> Ladder:

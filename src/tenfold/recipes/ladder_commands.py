@@ -39,8 +39,7 @@ def ladder(argv: list[str], parse: Parse) -> int:
 def _climb(argv: list[str], parse: Parse) -> int:
     import tyro
 
-    from tenfold.recipes.ladder import find_ladder
-    from tenfold.recipes.ladder_road import Work, run_ladder
+    from tenfold.recipes.ladder import Work, find_ladder
     from tenfold.scaling.rungs import Ladder
 
     @dataclass(frozen=True)
@@ -53,13 +52,13 @@ def _climb(argv: list[str], parse: Parse) -> int:
     name, *rest = argv
     rest = ["--recipe.data.paths" + a.removeprefix("--data") if a == "--data" or a.startswith("--data=") else a for a in rest]
     chosen = parse(Climb, rest, f"tenfold ladder {name}", Climb(find_ladder(name), Work()))
+    from tenfold.recipes.ladder_road import run_ladder
+
     return run_ladder(chosen.ladder, chosen.work)
 
 
 def _predict(argv: list[str], parse: Parse) -> int:
     import tyro
-
-    from tenfold.recipes.ladder_road import predict_target
 
     def arguments(
         out: tyro.conf.Positional[Path], target: int, law: str | None = None, tokens_per_parameter: float | None = None
@@ -74,13 +73,15 @@ def _predict(argv: list[str], parse: Parse) -> int:
         """
         return out, target, law, tokens_per_parameter
 
-    return predict_target(*parse(arguments, argv, "tenfold ladder predict"))
+    chosen = parse(arguments, argv, "tenfold ladder predict")
+    from tenfold.recipes.ladder_road import predict_target
+
+    return predict_target(*chosen)
 
 
 def _verify(argv: list[str], parse: Parse) -> int:
     import tyro
 
-    from tenfold.recipes.ladder_road import verify_target
     from tenfold.scaling.budget import Budget
 
     def arguments(out: tyro.conf.Positional[Path], budget_flops: float = 0.0, budget_minutes: float = 0.0) -> tuple[Path, Budget]:
@@ -93,13 +94,14 @@ def _verify(argv: list[str], parse: Parse) -> int:
         """
         return out, Budget(budget_flops, budget_minutes)
 
-    return verify_target(*parse(arguments, argv, "tenfold ladder verify"))
+    chosen = parse(arguments, argv, "tenfold ladder verify")
+    from tenfold.recipes.ladder_road import verify_target
+
+    return verify_target(*chosen)
 
 
 def _optimal(argv: list[str], parse: Parse) -> int:
     import tyro
-
-    from tenfold.recipes.ladder_road import show_optimal
 
     def arguments(out: tyro.conf.Positional[Path], flops: float, law: str | None = None) -> tuple[Path, float, str | None]:
         """The size, the tokens and the loss that a budget buys, and the price of a smaller model trained for longer.
@@ -111,4 +113,7 @@ def _optimal(argv: list[str], parse: Parse) -> int:
         """
         return out, flops, law
 
-    return show_optimal(*parse(arguments, argv, "tenfold ladder compute-optimal"))
+    chosen = parse(arguments, argv, "tenfold ladder compute-optimal")
+    from tenfold.recipes.ladder_road import show_optimal
+
+    return show_optimal(*chosen)

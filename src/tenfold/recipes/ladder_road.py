@@ -1,7 +1,6 @@
 """`tenfold ladder`, as a person sees it: its cost before it starts, each rung as it ends, the laws, the prediction and its test."""
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from tenfold.errors import UserError
+from tenfold.recipes.ladder import Work
 from tenfold.recipes.show import Display
 from tenfold.report.ladder import ladder_report
 from tenfold.report.plots import number
 from tenfold.report.tables import duration
-from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes, time_rungs
+from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes
 from tenfold.scaling.fit import Fit, compare
 from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
 from tenfold.scaling.ladder import Opened, climb, kept, ladder_points, open_ladder, points_hash, read_ladder
@@ -23,25 +23,9 @@ from tenfold.scaling.points import Point
 from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, verify
 from tenfold.scaling.read import read_curves
 from tenfold.scaling.rungs import Ladder, rungs
+from tenfold.scaling.timing import time_rungs
 from tenfold.train.device import machine
 from tenfold.train.records import write_json
-
-
-@dataclass(frozen=True)
-class Work:
-    """Where a ladder is written, and the most it may take."""
-
-    out: Path | None = None
-    """The folder of the ladder. None: ladders/NAME."""
-    budget_flops: float = 0.0
-    """Refuse a ladder that takes more floating-point operations than this. 0: no bound."""
-    budget_minutes: float = 0.0
-    """Refuse a ladder that would take longer on this machine. 0: no bound."""
-
-    @property
-    def budget(self) -> Budget:
-        """The two bounds."""
-        return Budget(self.budget_flops, self.budget_minutes)
 
 
 def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> int:

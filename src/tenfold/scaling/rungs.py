@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tenfold.errors import UserError
-from tenfold.model.params import parameter_count
+from tenfold.model.config import ModelConfig
 from tenfold.scaling.dial import Dial, at_size, for_tokens, turned
 from tenfold.scaling.points import LEAST
 from tenfold.scaling.read import embedding_parameters, flops_per_token
@@ -83,7 +83,7 @@ class Rung:
     @cached_property
     def parameters(self) -> int:
         """N, embeddings counted."""
-        return parameter_count(self.recipe.model)
+        return count(self.recipe.model)
 
     @cached_property
     def non_embedding(self) -> int:
@@ -101,6 +101,13 @@ class Rung:
         return flops_per_token(self.recipe) * self.tokens
 
 
+def count(config: ModelConfig) -> int:
+    """N, embeddings counted. JAX is imported here, so that words are refused without it."""
+    from tenfold.model.params import parameter_count
+
+    return parameter_count(config)
+
+
 def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
     """All rungs, cheapest first, on prepared data. `parts`: devices that a batch is cut over."""
     made = [by_ratio(ladder, size, ratio, data, parts) for size in ladder.sizes for ratio in ladder.tokens_per_parameter]
@@ -111,7 +118,7 @@ def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
 def by_ratio(ladder: Ladder, size: int, ratio: float, data: DataConfig, parts: int = 1) -> Rung:
     """The rung of a size with so many tokens a parameter."""
     sized = at_size(ladder.recipe, size, ladder.dial, parts)
-    return _rung(ladder, sized, size, ratio * parameter_count(sized.model), data, f"{ratio:g}x", f"{ratio:g} tokens a parameter")
+    return _rung(ladder, sized, size, ratio * count(sized.model), data, f"{ratio:g}x", f"{ratio:g} tokens a parameter")
 
 
 def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts: int) -> Rung:
