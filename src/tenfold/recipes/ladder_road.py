@@ -17,15 +17,18 @@ from tenfold.report.tables import duration
 from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes
 from tenfold.scaling.fit import Fit, compare
 from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
-from tenfold.scaling.ladder import Opened, climb, kept, ladder_points, open_ladder, points_hash, read_ladder
+from tenfold.scaling.ladder import Opened, climb, kept, ladder_points, open_ladder, read_ladder
 from tenfold.scaling.optimal import compute_optimal, over_training
 from tenfold.scaling.points import Point
-from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, verify
+from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, target_point, verify
 from tenfold.scaling.read import read_curves
 from tenfold.scaling.rungs import Ladder, rungs
+from tenfold.scaling.summary import summary
 from tenfold.scaling.timing import time_rungs
 from tenfold.train.device import machine
 from tenfold.train.records import write_json
+
+PAGE_BOOTSTRAP = 200  # fits of the page's bands, made anew after each model
 
 
 def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> int:
@@ -142,17 +145,14 @@ def _after(console: Console, out: Path, entry: dict[str, Any]) -> None:
 
 def page(out: Path) -> Path:
     """Fits what there is, into fits.json, and writes OUT/report.html."""
-    write_json(out / "fits.json", _fits(ladder_points(out)))
+    points = ladder_points(out)
+    curves = [c for c in read_curves([out / "rungs"]) if c.point.name in {p.name for p in points if not p.fault}]
+    try:
+        found = summary(points, curves, bootstrap=PAGE_BOOTSTRAP, target=target_point(out))
+    except UserError as refused:
+        found = {"refused": str(refused), "laws": []}
+    write_json(out / "fits.json", found)
     return ladder_report(out)
-
-
-def _fits(points: list[Point]) -> dict[str, Any]:
-    """Every law fitted to the points, for the page; a reason instead where they allow none."""
-    compared = compare(points)
-    if not any(c.fit for c in compared):
-        return {"refused": compared[0].refused, "laws": []}
-    laws = [{"fit": c.fit.record() if c.fit else None, "law": c.law.name, "errors": c.errors, "refused": c.refused} for c in compared]
-    return {"refused": "", "laws": laws, "points_hash": points_hash(points)}
 
 
 def _cost_table(costs: list[Cost], opened: Opened) -> Table:

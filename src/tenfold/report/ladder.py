@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from tenfold.errors import UserError
-from tenfold.report.page import template, write_page
+from tenfold.report.page import own, template, write_page
 from tenfold.report.plots import number
+from tenfold.report.scaling import law_row, plots
 
 
 def ladder_report(out: Path) -> Path:
@@ -38,7 +41,10 @@ def render(name: str, ladder: dict[str, Any], fits: dict[str, Any], prediction: 
         rungs=[_row(rung) for rung in rungs] + ([_target(prediction, verified)] if prediction else []),
         aside=_aside(ended, fits),
         refused=fits.get("refused", ""),
-        laws=[_law(law) for law in fits.get("laws", [])],
+        warnings=fits["fit"]["warnings"] if "fit" in fits else [],
+        plots=plots(fits) if "fit" in fits else [],
+        laws=[law_row(law) for law in fits.get("laws", [])],
+        script=Markup(own("pointer.js")),
     )
 
 
@@ -111,26 +117,8 @@ def _target(prediction: dict[str, Any], verified: dict[str, Any]) -> dict[str, A
 def _aside(ended: list[dict], fits: dict[str, Any]) -> list[tuple[str, str]]:
     """What was set aside while it was trained, and what the fits left out."""
     found = {rung["name"]: rung["reason"] for rung in ended if rung["reason"]}
-    for law in fits.get("laws", []):
-        found |= {point["name"]: point["reason"] for point in (law["fit"] or {}).get("aside", [])}
+    found |= {point["name"]: point["reason"] for point in fits.get("fit", {}).get("aside", [])}
     return sorted(found.items())
-
-
-def _law(law: dict[str, Any]) -> dict[str, str]:
-    fit, errors = law["fit"], law["errors"]
-    worst = max(errors.values(), key=abs) if errors else None
-    return {
-        "law": law["law"],
-        "equation": fit["equation"] if fit else "",
-        "error": f"{worst:+.2%}" if worst is not None else law["refused"].splitlines()[0],
-        "constants": ", ".join(_constant(name, value, fit["intervals"][name]) for name, value in fit["constants"].items()) if fit else "",
-        "embeddings": ("yes" if fit["parameters"] == "with embeddings" else "no") if fit else "",
-    }
-
-
-def _constant(name: str, value: float, interval: list[float | None]) -> str:
-    low, high = interval
-    return f"{name} {value:.4g}" + (f" ({low:.4g} to {high:.4g})" if low is not None and high is not None else "")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def render(runs: list[RunFiles]) -> str:
         runs=[{"name": run.name, "state": tables.state(run), "colour": i, "figures": tables.headlines(run)} for i, run in enumerate(runs)],
         lede=tables.lede(runs[0]) if len(runs) == 1 else "",
         loss=_loss_by_axis(runs),
-        bits=_drawn(curves.bits_per_byte(runs)),
+        bits=drawn(curves.bits_per_byte(runs)),
         bars=tables.bars(runs),
-        pace=[figure for figure in (_drawn(curves.throughput(runs)), _drawn(curves.mfu(runs))) if figure],
-        course=[figure for figure in (_drawn(curves.learning_rate(runs)), _drawn(curves.gradient_norm(runs))) if figure],
+        pace=[figure for figure in (drawn(curves.throughput(runs)), drawn(curves.mfu(runs))) if figure],
+        course=[figure for figure in (drawn(curves.learning_rate(runs)), drawn(curves.gradient_norm(runs))) if figure],
         experts=_experts(runs),
         reach=_reach(runs),
         samples=[
@@ -74,24 +74,24 @@ def render(runs: list[RunFiles]) -> str:
 def _loss_by_axis(runs: list[RunFiles]) -> list[dict[str, Any]]:
     """The loss by step, by tokens and by time, where every run that has a loss has those."""
     with_loss = [run for run in runs if curves.measured(run.metrics, "loss")]
-    drawn = []
+    choices = []
     for axis, label in (("step", "Steps"), ("tokens", "Tokens"), ("seconds", "Time")):
         figure = curves.loss(runs, axis)
         trained = [s for s in figure.series if s.kind == "line"]
-        box = _drawn(figure) if len(trained) == len(with_loss) else None
+        box = drawn(figure) if len(trained) == len(with_loss) else None
         if box:
-            drawn.append({"axis": axis, "button": label, "box": box})
-    return drawn
+            choices.append({"axis": axis, "button": label, "box": box})
+    return choices
 
 
 def _experts(runs: list[RunFiles]) -> list[dict[str, Any]]:
     """Of mixtures of experts alone: each run's load, and what was dropped."""
     boxes = []
     for run in runs:
-        box = _drawn(curves.expert_load(run))
+        box = drawn(curves.expert_load(run))
         if box:
             boxes.append({**box, "title": f"{box['title']}, {run.name}"} if len(runs) > 1 else box)
-    drops = _drawn(curves.dropped(runs)) if boxes else None
+    drops = drawn(curves.dropped(runs)) if boxes else None
     return [*boxes, drops] if drops else boxes
 
 
@@ -101,11 +101,12 @@ def _reach(runs: list[RunFiles]) -> list[dict[str, Any]]:
     for i, run in enumerate(runs):
         square, share = reach.picture(run), reach.share_by_layers(run)
         if square and share:
-            boxes.append({"run": run.name, "colour": i, "square": square, "share": _drawn(share)})
+            boxes.append({"run": run.name, "colour": i, "square": square, "share": drawn(share)})
     return boxes
 
 
-def _drawn(figure: Figure) -> dict[str, Any] | None:
+def drawn(figure: Figure) -> dict[str, Any] | None:
+    """What the macro of plot.html draws; None for a figure without points."""
     box = draw(figure)
     return box and {**box, "pointer": Markup(json.dumps(box["pointer"], separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))}
 

@@ -18,14 +18,15 @@ POINTS = 600  # a series is drawn with at most about twice this many points
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))  # from where on a number is written in it; k only from 10,000
 LABEL_GAP = 7.0  # percent of the height two labels of rules need between them
 
-Kind = Literal["raw", "line", "dots", "rule"]
+Kind = Literal["raw", "line", "dots", "points", "rule"]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve. "raw" is drawn faint, "line" strong, "dots" as a dashed line with its points, "rule" across the whole width at y[0]."""
+    """One curve. "raw" is drawn faint, "line" strong, "dots" as a dashed line with its points, "points" without one, "rule" across the
+    whole width at y[0]."""
 
-    name: str
+    name: str  # "": not in the legend
     x: np.ndarray  # float64[N], ascending
     y: np.ndarray  # float64[N], may hold NaN: the line breaks there
     kind: Kind = "line"
@@ -167,9 +168,9 @@ def _path(series: Series, x_low: float, x_high: float, low: float, high: float) 
             continue
         pieces.append(f"{pen}{a:.1f} {b:.1f}")
         pen = "L"
-    alone = len(pieces) == 1 or series.kind == "dots"
-    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, down, strict=True) if math.isfinite(b)) if alone and len(x) <= 80 else ""
-    return {"kind": series.kind, "colour": series.colour, "d": "".join(pieces), "dots": dots}
+    alone = (len(pieces) == 1 or series.kind == "dots") and len(x) <= 80 or series.kind == "points"
+    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, down, strict=True) if math.isfinite(b)) if alone else ""
+    return {"kind": series.kind, "colour": series.colour, "d": "" if series.kind == "points" else "".join(pieces), "dots": dots}
 
 
 def _labelled(values: list[float], in_percent: bool = False) -> list[tuple[float, str]]:
@@ -187,7 +188,7 @@ def _legend(curves: list[Series]) -> list[dict[str, Any]]:
     if any(s.run for s in curves):
         runs = {s.run: s.colour for s in curves}
         return [{"name": name, "kind": "line", "colour": colour} for name, colour in runs.items()]
-    return [{"name": s.name, "kind": s.kind, "colour": s.colour} for s in curves]
+    return [{"name": s.name, "kind": s.kind, "colour": s.colour} for s in curves if s.name]
 
 
 def _rule_labels(rules: list[Series], low: float, high: float) -> list[dict[str, Any]]:
@@ -203,7 +204,7 @@ def _rule_labels(rules: list[Series], low: float, high: float) -> list[dict[str,
 
 def _pointer(curves: list[Series], x: tuple[float, float], y: tuple[float, float], in_percent: bool) -> dict[str, Any]:
     """The points a pointer can read off. Faint raw curves are left out where a smoothed one tells the same."""
-    strong = [s for s in curves if s.kind != "raw"] or curves
+    strong = [s for s in curves if s.kind != "raw" and s.name] or curves
     series = []
     for s in strong:
         finite = np.isfinite(s.y)
@@ -221,4 +222,4 @@ def _aria(figure: Figure, curves: list[Series]) -> str:
         y = s.y[np.isfinite(s.y)]
         return f"{s.name} from {number(y[0])} to {number(y[-1])}"
 
-    return f"{figure.title} by {figure.x_label}: " + "; ".join(said(s) for s in curves if s.kind != "raw" or len(curves) == 1)
+    return f"{figure.title} by {figure.x_label}: " + "; ".join(said(s) for s in curves if s.name and (s.kind != "raw" or len(curves) == 1))

@@ -18,7 +18,7 @@ from tenfold.errors import UserError
 from tenfold.scaling.forms import FORMS, Terms
 from tenfold.scaling.laws import LAWS, PF_DAY, Law, named_law
 from tenfold.scaling.points import Aside, Measure, Point, chosen, counted
-from tenfold.scaling.solver import evaluate, minimise
+from tenfold.scaling.solver import NEAR, evaluate, minimise
 
 LEVEL = 0.95  # of every interval
 ROUNDS = ((8, 400), (25, 40), (300, 1))  # from the grid: so many steps, then so many of the best go on
@@ -183,7 +183,9 @@ def resample(terms: Terms, log_loss_N: np.ndarray, theta_P: np.ndarray, bootstra
     while len(poor):
         weights_BN[poor] = chance.multinomial(N, np.full(N, 1 / N), size=len(poor))
         poor = poor[(weights_BN[poor] > 0).sum(1) < P]
-    return minimise(terms, log_loss_N, weights_BN, np.tile(theta_P, (bootstrap, 1))).theta_BP if bootstrap else np.zeros((0, P))
+    return (
+        minimise(terms, log_loss_N, weights_BN, np.tile(theta_P, (bootstrap, 1)), damping=NEAR).theta_BP if bootstrap else np.zeros((0, P))
+    )
 
 
 @dataclass(frozen=True)

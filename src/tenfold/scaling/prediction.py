@@ -149,6 +149,18 @@ def changes(opened: Opened, prediction: dict) -> list[str]:
     return said
 
 
+def target_point(out: Path) -> Point | None:
+    """The target for a plot: as it was measured, else as it was predicted. None where there is no prediction."""
+    if not (out / PREDICTION).exists():
+        return None
+    prediction = read_prediction(out)
+    verified = json.loads((out / VERIFICATION).read_text()) if (out / VERIFICATION).exists() else {}
+    measured = verified if verified.get("loss") is not None else prediction
+    same = ("tokens", "flops", "parameters", "non_embedding")
+    facts_of = {name: prediction["target"][name] for name in same}
+    return Point(prediction["target"]["name"], loss=measured["loss"], bits_per_byte=measured["bits_per_byte"], **facts_of)
+
+
 def target_of(prediction: dict) -> Rung:
     """The rung that a prediction is of, with the recipe it was made for."""
     target = prediction["target"]

@@ -15,6 +15,7 @@ from tenfold.scaling.forms import Terms
 
 DELTA = 1e-3  # Hoffmann et al.'s: beyond 0.1% of the loss an error counts by its size, not by its square
 FITS = 256  # at a time: their arrays stay in the caches
+NEAR = 1e-5  # the first damping of fits that begin close to their end: Newton's steps from the first on
 SMALLEST, FAR, LARGEST = 1e-9, 1e-4, 1e9  # damping: above FAR a step is Gauss-Newton's, below it Newton's
 
 
@@ -53,21 +54,27 @@ def huber(residual: np.ndarray, delta: float) -> np.ndarray:
 
 
 def minimise(
-    terms: Terms, log_loss_N: np.ndarray, weights_BN: np.ndarray, theta_BP: np.ndarray, delta: float = DELTA, steps: int = 200
+    terms: Terms,
+    log_loss_N: np.ndarray,
+    weights_BN: np.ndarray,
+    theta_BP: np.ndarray,
+    steps: int = 200,
+    damping: float = 1e-2,
+    delta: float = DELTA,
 ) -> Solved:
-    """The fits from `theta_BP` on, each with its weights of the points; never worse than where it began."""
+    """The fits from `theta_BP` on, each with its weights of the points; never worse than where it began. `damping` is the first step's."""
     parts = []
     for first in range(0, len(theta_BP), FITS):
         part = slice(first, first + FITS)
-        parts.append(_descend(terms, log_loss_N, weights_BN[part], theta_BP[part], delta, steps))
+        parts.append(_descend(terms, log_loss_N, weights_BN[part], theta_BP[part], steps, damping, delta))
     return Solved(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def _descend(terms: Terms, log_loss_N, weights_BN, theta_BP, delta: float, steps: int) -> Solved:
+def _descend(terms: Terms, log_loss_N, weights_BN, theta_BP, steps: int, damping: float, delta: float) -> Solved:
     theta_BP = theta_BP.astype(float).copy()
     model = evaluate(terms, theta_BP)
     objective_B = (weights_BN * huber(model.log_loss_BN - log_loss_N, delta)).sum(1)
-    damping_B, small_B = np.full(len(theta_BP), 1e-2), np.zeros(len(theta_BP), int)
+    damping_B, small_B = np.full(len(theta_BP), damping), np.zeros(len(theta_BP), int)
     left = np.arange(len(theta_BP))  # the fits that go on
     for _ in range(steps):
         if not len(left):
