@@ -17,11 +17,10 @@ from tenfold.report.tables import duration
 from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes
 from tenfold.scaling.fit import Fit, compare
 from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
-from tenfold.scaling.ladder import Opened, climb, kept, ladder_points, open_ladder, read_ladder
+from tenfold.scaling.ladder import Opened, climb, kept, ladder_curves, ladder_points, open_ladder, read_ladder
 from tenfold.scaling.optimal import compute_optimal, over_training
 from tenfold.scaling.points import Point
 from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, target_point, verify
-from tenfold.scaling.read import read_curves
 from tenfold.scaling.rungs import Ladder, rungs
 from tenfold.scaling.summary import summary
 from tenfold.scaling.timing import time_rungs
@@ -114,9 +113,8 @@ def show_optimal(out: Path, flops: float, law: str | None, console: Console | No
 
 def _approaches(out: Path, fitted: Fit, flops: float, console: Console) -> list[dict[str, Any]]:
     """Chinchilla's three ways to the best size, beside each other; those that these models do not allow say why."""
-    points, records = ladder_points(out), []
-    curves = [c for c in read_curves([out / "rungs"]) if c.point.name in {p.name for p in points if not p.fault}]
-    ways = (partial(approach_1, curves), partial(approach_2, points), partial(approach_3, fitted))
+    ways = (partial(approach_1, ladder_curves(out)), partial(approach_2, ladder_points(out)), partial(approach_3, fitted))
+    records = []
     table = _table("approach", "N grows as", "D grows as", "parameters", "tokens")
     for way in ways:
         try:
@@ -146,9 +144,8 @@ def _after(console: Console, out: Path, entry: dict[str, Any]) -> None:
 def page(out: Path) -> Path:
     """Fits what there is, into fits.json, and writes OUT/report.html."""
     points = ladder_points(out)
-    curves = [c for c in read_curves([out / "rungs"]) if c.point.name in {p.name for p in points if not p.fault}]
     try:
-        found = summary(points, curves, bootstrap=PAGE_BOOTSTRAP, target=target_point(out))
+        found = summary(points, ladder_curves(out), bootstrap=PAGE_BOOTSTRAP, target=target_point(out))
     except UserError as refused:
         found = {"refused": str(refused), "laws": []}
     write_json(out / "fits.json", found)

@@ -26,6 +26,7 @@ from tenfold.corpus.documents import Progress
 from tenfold.corpus.files import fingerprint, write_atomically
 from tenfold.errors import UserError
 from tenfold.scaling.points import Point
+from tenfold.scaling.read import Curve, read_curves
 from tenfold.scaling.rungs import Ladder, Rung
 from tenfold.sharding.axes import RULES, make_mesh
 from tenfold.tokens.config import DataConfig
@@ -250,6 +251,12 @@ def ladder_points(out: Path) -> list[Point]:
         raise UserError(f"{out} holds no ladder.json.\n  Say `tenfold ladder RECIPE --out {out}` first.")
     found = json.loads(file.read_text())
     return [point_of(entry, out, found) for entry in found["rungs"] if entry["state"] != TO_DO]
+
+
+def ladder_curves(out: Path) -> list[Curve]:
+    """The held-out loss along each rung that was trained and not set aside."""
+    paths = [rung_path(out, point.name) for point in ladder_points(out) if not point.fault]
+    return [curve for path in paths if path.exists() for curve in read_curves([path])]
 
 
 def point_of(entry: dict, out: Path, ladder: dict) -> Point:
