@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tenfold.scaling.ladder import climb, open_ladder
-from tenfold.scaling.rungs import Ladder, rungs
+from tenfold.scaling.ladder import DONE, climb, facts, open_ladder
+from tenfold.scaling.rungs import Ladder, Rung, rungs
 from tenfold.train.train import Quiet
 from tiny_run import tiny_recipe
 
@@ -42,3 +42,20 @@ def climbed(ladder: Ladder, out: Path, watching: Killed | None = None) -> bool:
     """The ladder trained in OUT."""
     opened = open_ladder(ladder, out)
     return climb(opened, rungs(ladder, opened.shared, opened.parts), watching or Killed())
+
+
+def law(flops: float) -> float:
+    """What made-up losses follow: a power of compute, with an offset."""
+    return 1.5 + 2.0 * (flops / 1e9) ** -0.2
+
+
+def entry(rung: Rung, loss: float | None, reason: str = "") -> dict:
+    """What ladder.json says of a rung with a made-up loss."""
+    found = {
+        "state": "set aside" if reason else DONE,
+        "loss": loss,
+        "bits_per_byte": loss and loss / 2,
+        "start_loss": 6.0,
+        "reason": reason,
+    }
+    return {"name": rung.name, "size": rung.size, **facts(rung), "epochs": 1.0, **found}

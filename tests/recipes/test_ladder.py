@@ -10,9 +10,10 @@ from tenfold.cli import main
 from tenfold.errors import UserError
 from tenfold.recipes.ladder import Work, find_ladder, ladder_demo
 from tenfold.recipes.ladder_road import predict_target, run_ladder, show_optimal
+from tenfold.scaling.ladder import open_ladder, write_ladder
 from tenfold.scaling.rungs import rungs
 from tenfold.tokens.config import DataConfig
-from tiny_ladder import climbed, tiny_ladder
+from tiny_ladder import entry, law, tiny_ladder
 from tiny_run import write_shards
 
 
@@ -52,16 +53,17 @@ def test_words_reach_the_ladder(tmp_path, capsys):
     assert "ladder-demo" in capsys.readouterr().out
 
 
-def test_a_ladder_from_its_words_to_its_page(tmp_path):
-    """Trained; then the same command again, which trains nothing; then what three points allow, and what they do not."""
-    ladder, out = tiny_ladder(write_shards(tmp_path / "data")), tmp_path / "out"
-    assert climbed(ladder, out)
-    assert find_ladder(str(out)) == ladder
+def test_a_trained_ladder_says_what_it_found(tmp_path):
+    """The command again where all is trained, here made up, and what follows it."""
+    ladder, out = tiny_ladder(write_shards(tmp_path / "data"), sizes=(2, 3, 4, 6)), tmp_path / "out"
+    opened = open_ladder(ladder, out)
+    write_ladder(opened, [entry(rung, law(rung.flops)) for rung in rungs(ladder, opened.shared)])
     text = said(lambda console: run_ladder(ladder, Work(out, budget_minutes=1e-9), console))
-    assert text.count("done") >= 3 and "kaplan-c" in text and f"tenfold ladder predict {out}" in text
-    text = said(lambda console: predict_target(out, 5, "power", None, console))
-    assert "Predicted, by power from 3 smaller models: size 5" in text
+    assert text.count("done") >= 4 and "power-offset" in text and f"tenfold ladder predict {out}" in text.replace("\n", "")
+    assert find_ladder(str(out)) == ladder
+    text = said(lambda console: predict_target(out, 9, "power", None, console))
+    assert "Predicted, by power from 4 smaller models: size 9" in text.replace("\n", " ")
     shown = (out / "report.html").read_text()
-    assert "size1-0.1x" in shown and "by the law power" in shown and "http" not in shown
+    assert "size2-0.1x" in shown and "by the law power" in shown and "http" not in shown
     with pytest.raises(UserError, match="chinchilla has 5 constants"):
         show_optimal(out, 1e12, None)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.scaling.ladder import ladder_points, open_ladder, read_ladder
+from tenfold.scaling import ladder
+from tenfold.scaling.ladder import ASIDE, DONE, climb, ladder_points, open_ladder, read_ladder, train_rung
 from tenfold.scaling.points import chosen
 from tenfold.scaling.rungs import rungs
 from tenfold.scaling.timing import TIMING, time_rungs
@@ -66,17 +67,28 @@ def test_a_folder_of_something_else_is_refused(data, tmp_path):
         read_ladder(tmp_path)
 
 
-def test_what_diverges_is_set_aside_with_its_reason_and_the_ladder_goes_on(data, tmp_path):
-    """A rate of 9 without clipping ends above where it began; with a huge one in float32 the loss is no number any more."""
-    ladder = tiny_ladder(data, learning_rate=9.0, clip=0.0, warmup_tokens=0)
-    assert climbed(ladder, tmp_path / "out")
-    found = entries(tmp_path / "out")
-    assert [entry["state"] for entry in found] == ["set aside"] * 3
-    assert all(entry["reason"].startswith("diverged: ") for entry in found)
-    with pytest.raises(UserError, match=r"needs at least 3 points, and there are 0 to fit, as these were set aside:\n    size1"):
-        chosen(ladder_points(tmp_path / "out"), embeddings=True)
-    again = Killed()
-    assert climbed(ladder, tmp_path / "out", again) and again.began == []
+def test_what_diverges_is_set_aside_with_its_reason(data, tmp_path):
+    """A rate of 9 without clipping: the loss ends above where it began, or is no number any more."""
+    opened = open_ladder(tiny_ladder(data, learning_rate=9.0, clip=0.0, warmup_tokens=0), tmp_path / "out")
+    found = train_rung(opened, rungs(opened.ladder, opened.shared)[0], Killed())
+    assert found and found["state"] == ASIDE and found["reason"].startswith("diverged: ")
+
+
+def test_the_ladder_goes_on_without_what_diverged_and_does_not_train_it_again(data, tmp_path, monkeypatch):
+    opened, trained = open_ladder(tiny_ladder(data), tmp_path / "out"), []
+
+    def train_rung(opened, rung, watching):
+        trained.append(rung.name)
+        aside = len(trained) == 2
+        return {"state": ASIDE if aside else DONE, "loss": None if aside else 3.0, "reason": "diverged: here" if aside else ""}
+
+    monkeypatch.setattr(ladder, "train_rung", train_rung)
+    made = rungs(opened.ladder, opened.shared)
+    assert climb(opened, made, Killed()) and climb(opened, made, Killed())
+    assert trained == [rung.name for rung in made]
+    assert [entry["state"] for entry in entries(opened.out)] == [DONE, ASIDE, DONE]
+    with pytest.raises(UserError, match=rf"there are 2 to fit, as these were set aside:\n    {made[1].name}: diverged: here"):
+        chosen(ladder_points(opened.out), embeddings=True)
 
 
 def test_a_rung_is_timed_once(data, tmp_path):

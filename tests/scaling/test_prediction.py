@@ -8,28 +8,12 @@ import pytest
 from tenfold.errors import UserError
 from tenfold.recipes.ladder_road import page
 from tenfold.scaling import prediction
-from tenfold.scaling.ladder import DONE, facts, open_ladder, write_ladder
+from tenfold.scaling.ladder import open_ladder, write_ladder
 from tenfold.scaling.prediction import PREDICTION, predict, read_prediction, target_of, verify
 from tenfold.scaling.rungs import by_ratio, rungs
-from tiny_ladder import tiny_ladder
+from tiny_ladder import entry, law, tiny_ladder
 
 SIZES, TARGET = (2, 3, 4, 6, 8), 14
-
-
-def law(flops: float) -> float:
-    """What the made-up losses follow: a power of compute, with an offset."""
-    return 1.5 + 2.0 * (flops / 1e9) ** -0.2
-
-
-def entry(rung, loss: float | None, reason: str = "") -> dict:
-    found = {
-        "state": "set aside" if reason else DONE,
-        "loss": loss,
-        "bits_per_byte": loss and loss / 2,
-        "start_loss": 6.0,
-        "reason": reason,
-    }
-    return {"name": rung.name, "size": rung.size, **facts(rung), "epochs": 1.0, **found}
 
 
 @pytest.fixture

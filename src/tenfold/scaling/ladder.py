@@ -256,7 +256,7 @@ def ladder_points(out: Path) -> list[Point]:
 def ladder_curves(out: Path) -> list[Curve]:
     """The held-out loss along each rung that was trained and not set aside."""
     paths = [rung_path(out, point.name) for point in ladder_points(out) if not point.fault]
-    return [curve for path in paths if path.exists() for curve in read_curves([path])]
+    return [curve for path in paths if (path / "recipe.yaml").exists() for curve in read_curves([path])]
 
 
 def point_of(entry: dict, out: Path, ladder: dict) -> Point:
