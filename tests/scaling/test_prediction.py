@@ -8,7 +8,7 @@ import pytest
 from tenfold.errors import UserError
 from tenfold.recipes.ladder_road import page
 from tenfold.scaling import prediction
-from tenfold.scaling.ladder import open_ladder, write_ladder
+from tenfold.scaling.ladder import DONE, open_ladder, write_ladder
 from tenfold.scaling.prediction import PREDICTION, predict, read_prediction, target_of, verify
 from tenfold.scaling.rungs import by_ratio, rungs
 from tiny_ladder import entry, law, tiny_ladder
