@@ -9,7 +9,7 @@ from tenfold.train.train import Quiet
 from tiny_run import tiny_recipe
 
 
-def tiny_ladder(data: Path, sizes=(1, 2, 3), ratio: float = 0.1, **optimizer) -> Ladder:
+def tiny_ladder(data: Path, sizes=(1, 2, 3), ratio: float = 0.2, **optimizer) -> Ladder:
     """Models of a layer or two and a few thousand weights, a few steps each."""
     recipe = tiny_recipe(data, model=dict(layers=1), optimizer=optimizer, checkpoint_every=3, evaluate_every=6)
     return Ladder(recipe, sizes=sizes, tokens_per_parameter=(ratio,), held_out_tokens=512)

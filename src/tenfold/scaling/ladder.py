@@ -127,7 +127,6 @@ def climb(opened: Opened, rungs: list[Rung], watching: Watching, after: Callable
     A rung that diverges is set aside with its reason, and the ladder goes on.
     """
     entries = {rung.name: _entry(rung, opened) for rung in rungs} | kept(opened, rungs)
-    write_atomically(opened.out / "ladder.yaml", yaml.safe_dump(to_dict(opened.ladder), sort_keys=False))
     write_ladder(opened, list(entries.values()))
     for rung in rungs:
         if entries[rung.name]["state"] != TO_DO:
@@ -237,7 +236,8 @@ def facts(rung: Rung) -> dict[str, Any]:
 
 
 def write_ladder(opened: Opened, entries: list[dict]) -> None:
-    """ladder.json."""
+    """ladder.yaml, which says from then on whose folder this is, and ladder.json."""
+    write_atomically(opened.out / "ladder.yaml", yaml.safe_dump(to_dict(opened.ladder), sort_keys=False))
     tokenizer = opened.data.tokenizer.fingerprint if opened.data.tokenizer else opened.data.train[0].tokenizer_fingerprint
     about = {"command": "ladder", "recipe": opened.ladder.recipe.name, "dial": opened.ladder.dial, "target": opened.ladder.target}
     data = {"data": opened.data.fingerprint, "tokenizer": tokenizer, "held_out_tokens": opened.ladder.held_out_tokens}
