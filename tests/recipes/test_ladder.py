@@ -20,7 +20,7 @@ from tiny_run import write_shards
 def said(call) -> str:
     text = StringIO()
     call(Console(file=text, width=200, highlight=False))
-    return text.getvalue()
+    return " ".join(text.getvalue().split())
 
 
 def test_the_demo_spans_thirty_times_in_compute_and_its_target_four_times_more():
@@ -59,10 +59,10 @@ def test_a_trained_ladder_says_what_it_found(tmp_path):
     opened = open_ladder(ladder, out)
     write_ladder(opened, [entry(rung, law(rung.flops)) for rung in rungs(ladder, opened.shared)])
     text = said(lambda console: run_ladder(ladder, Work(out, budget_minutes=1e-9), console))
-    assert text.count("done") >= 4 and "power-offset" in text and f"tenfold ladder predict {out}" in text.replace("\n", "")
+    assert text.count("done") >= 4 and "power-offset" in text and f"tenfold ladder predict {out}" in text
     assert find_ladder(str(out)) == ladder
     text = said(lambda console: predict_target(out, 9, "power", None, console))
-    assert "Predicted, by power from 4 smaller models: size 9" in text.replace("\n", " ")
+    assert "Predicted, by power from 4 smaller models: size 9" in text
     shown = (out / "report.html").read_text()
     assert "size2-0.2x" in shown and "by the law power" in shown and "http" not in shown
     with pytest.raises(UserError, match="chinchilla has 5 constants"):
