@@ -116,6 +116,24 @@ def test_too_few_points_are_refused(count, law):
         fit(law, on_line([4.0, 3.6, 3.3, 3.1, 2.95][:count]))
 
 
+def test_a_law_by_which_the_loss_would_rise_is_refused():
+    """Losses that fall with compute because tokens rise, and rise with the size: no L(N) has them."""
+    points = [Point(f"run{i}", 1e9 * 8**i, 1e15 * 4**i, 4 - i / 4, 1e6 * 0.5**i, 1e6 * 0.5**i) for i in range(4)]
+    assert fit("kaplan-d", points, bootstrap=0).constants["alpha_D"] > 0
+    with pytest.raises(UserError, match="does not fall with all that the law kaplan-n reads"):
+        fit("kaplan-n", points)
+
+
+def test_every_resample_kept_is_a_law_and_many_that_are_none_are_said():
+    """Noisy runs hold four constants poorly: by some resamples the loss would rise with N or D."""
+    noisy = drawn("kaplan-nd", PUBLISHED["Kaplan et al. 2020, L(N, D)"][1], 8, noise=0.2, seed=1)
+    found = fit("kaplan-nd", noisy, bootstrap=300)
+    assert len(found.theta_BP) < 300
+    for name in ("alpha_N", "alpha_D"):
+        assert found.constants[name] > 0 and found.intervals[name][0] > 0
+    assert any("resamples" in warning for warning in found.warnings) == (len(found.theta_BP) < 240)
+
+
 def test_a_law_that_sees_nothing_change_is_refused():
     points = [Point(f"run{i}", 1e9 * 4**i, 6e15 * 4**i, 4 - i / 4, 1e6, 1e6) for i in range(4)]
     with pytest.raises(UserError, match="all points have the same size.*kaplan-n"):
@@ -152,7 +170,7 @@ def test_what_names_no_best_size_is_refused():
     with pytest.raises(UserError, match="names no best size"):
         compute_optimal(fit("power", line, bootstrap=0), 1e20)
     together = fit("chinchilla", line, bootstrap=0)
-    assert "along one line" in together.warnings[0]
+    assert together.together and "along one line" in together.warnings[0]
     with pytest.raises(UserError, match="along one line"):
         compute_optimal(together, 1e20)
     with pytest.raises(UserError, match="flops is -1"):

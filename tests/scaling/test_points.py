@@ -57,6 +57,11 @@ def test_runs_of_one_budget_may_be_better_or_worse():
     assert not reasons(profile)
 
 
+def test_a_run_of_little_more_compute_may_be_worse_by_chance():
+    close = on_line([4.0, 3.6, 3.605, 3.2], ratio=1.9)
+    assert not reasons(close)
+
+
 def test_losses_that_never_fall_are_refused_with_the_reasons():
     with pytest.raises(UserError, match=r"at least 3 points, and there is 1 to fit.*\n    rung1: its loss.*\n    rung2: its loss"):
         chosen(on_line([3.0, 3.1, 3.2]), embeddings=True)

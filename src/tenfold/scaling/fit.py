@@ -16,13 +16,14 @@ import numpy as np
 
 from tenfold.errors import UserError
 from tenfold.scaling.forms import FORMS, Terms
-from tenfold.scaling.laws import LAWS, PF_DAY, Law, named_law
+from tenfold.scaling.laws import EXPONENTS, LAWS, PF_DAY, Law, named_law
 from tenfold.scaling.points import Aside, Measure, Point, chosen, counted
 from tenfold.scaling.solver import NEAR, evaluate, minimise
 
 LEVEL = 0.95  # of every interval
 ROUNDS = ((8, 400), (25, 40), (300, 1))  # from the grid: so many steps, then so many of the best go on
 SAME_BUDGET = 1.05  # points whose compute is within 5% are of one budget
+TOGETHER = "tokens rise with the sizes along one line: what each of the two does cannot be told apart, so trust predictions along it only"
 APART = 0.05  # in logarithms: how far tokens must stray from a line in the sizes for the two to be told apart
 
 
@@ -59,14 +60,18 @@ class Fit:
     """float64[N]: measured / predicted - 1."""
     objective: float
     cost: Cost
+    together: bool
+    """Whether tokens rise with the sizes along one line, so that what each of the two does cannot be told apart."""
     warnings: tuple[str, ...]
     theta_BP: np.ndarray = field(repr=False)
-    """The bootstrap's constants, in the form of `forms.py`."""
+    """The bootstrap's constants, in the form of `forms.py`; of resamples by which the loss falls."""
     seed: int = 0
 
     def loss(self, N=None, D=None, flops=None):
         """What the law says of N parameters on D tokens, or of so many FLOPs; numbers or arrays. Compute is N's and D's where not given."""
-        return self.law.loss(self.constants, N, D, self._compute(N, D, flops))
+        N, D, C = (None if each is None else np.multiply(1.0, each) for each in (N, D, self._compute(N, D, flops)))
+        with np.errstate(over="ignore"):  # a power of so many tokens that it leaves nothing of its term
+            return self.law.loss(self.constants, N, D, C)
 
     def predict(self, N=None, D=None, flops=None) -> tuple[float, float, float]:
         """(loss, low, high) of one new run: 95% of them lie in between if the law is right.
@@ -104,7 +109,7 @@ class Fit:
             "law": self.law.name,
             "equation": self.law.equation,
             "source": self.law.source,
-            "constants": self.constants,
+            "constants": {name: plain(value) for name, value in self.constants.items()},
             "intervals": {name: [plain(low), plain(high)] for name, (low, high) in self.intervals.items()},
             "level": LEVEL,
             "parameters": "with embeddings" if self.embeddings else "without embeddings",
@@ -140,11 +145,12 @@ def fit(
     terms, log_loss_N = _data(law, kept, embeddings, measure)
     theta_P, objective = search(law, kept, embeddings, measure)
     theta_BP = resample(terms, log_loss_N, theta_P, bootstrap, seed)
-    form = FORMS[law.name]
+    theta_BP, form = theta_BP[falls(law, theta_BP)], FORMS[law.name]
     with np.errstate(over="ignore"):
         samples = form.constants(theta_BP)
         values = form.constants(theta_P)
     predicted_N = evaluate(terms, theta_P[None]).log_loss_BN[0]
+    together = _together(law, kept, embeddings)
     return Fit(
         law=law,
         constants={name: float(value) for name, value in zip(law.constants, values, strict=True)},
@@ -156,22 +162,34 @@ def fit(
         residuals=np.expm1(log_loss_N - predicted_N),
         objective=objective,
         cost=cost_of(kept, embeddings),
-        warnings=_warnings(law, kept, embeddings),
+        together=together,
+        warnings=(*((TOGETHER,) if together else ()), *_unsure(len(theta_BP), bootstrap)),
         theta_BP=theta_BP,
         seed=seed,
     )
 
 
 def search(law: Law, points: list[Point], embeddings: bool, measure: Measure) -> tuple[np.ndarray, float]:
-    """The best constants from all the starts, float64[P], and their objective."""
+    """The best constants from all the starts by which the loss falls, float64[P], and their objective. UserError where it falls by none."""
     logs, log_loss_N = _logs(law, points, embeddings), np.log([p.measured(measure) for p in points])
     form = FORMS[law.name]
     terms, theta_SP = form.terms(*logs), form.starts(*logs, log_loss_N)
     for steps, best in ROUNDS:
         solved = minimise(terms, log_loss_N, np.ones((len(theta_SP), len(points))), theta_SP, steps=steps)
-        order = np.argsort(solved.objective_B, kind="stable")[:best]
+        order = np.lexsort((solved.objective_B, ~falls(law, solved.theta_BP)))[:best]
         theta_SP, objective_S = solved.theta_BP[order], solved.objective_B[order]
+    if not falls(law, theta_SP)[0]:
+        raise UserError(
+            f"by these points the loss does not fall with all that the law {law.name} reads.\n  Train runs further apart, or fit another."
+        )
     return theta_SP[0], float(objective_S[0])
+
+
+def falls(law: Law, theta_BP: np.ndarray) -> np.ndarray:
+    """bool[B]: whether every exponent is above 0."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        constants = dict(zip(law.constants, FORMS[law.name].constants(theta_BP), strict=True))
+    return np.logical_and.reduce([constants[name] > 0 for name in law.constants if name in EXPONENTS])
 
 
 def resample(terms: Terms, log_loss_N: np.ndarray, theta_P: np.ndarray, bootstrap: int, seed: int) -> np.ndarray:
@@ -260,6 +278,15 @@ def _data(law: Law, points: list[Point], embeddings: bool, measure: Measure) -> 
     return FORMS[law.name].terms(*_logs(law, points, embeddings)), np.log([p.measured(measure) for p in points])
 
 
+def _unsure(kept: int, bootstrap: int) -> tuple[str, ...]:
+    """Resamples by which the loss rises with something are no fits of a law; many of them say that the points do not hold it."""
+    if kept >= 0.8 * bootstrap:
+        return ()
+    return (
+        f"in {bootstrap - kept} of {bootstrap} resamples the loss does not fall with all that the law reads: these points hold it poorly",
+    )
+
+
 def _enough(law: Law, points: list[Point], embeddings: bool) -> None:
     if len(points) <= len(law.constants):
         raise UserError(
@@ -272,14 +299,8 @@ def _enough(law: Law, points: list[Point], embeddings: bool) -> None:
             raise UserError(f"all points have the same {what}, so the law {law.name} has nothing to see.\n  Vary it, or fit another law.")
 
 
-def _warnings(law: Law, points: list[Point], embeddings: bool) -> tuple[str, ...]:
+def _together(law: Law, points: list[Point], embeddings: bool) -> bool:
     if law.reads != "ND":
-        return ()
+        return False
     n_N, d_N = _logs(law, points, embeddings)
-    stray = d_N - np.polyval(np.polyfit(n_N, d_N, 1), n_N)
-    if stray.std() >= APART:
-        return ()
-    return (
-        "tokens rise with the sizes along one line, so what each of the two does cannot be told apart: "
-        "trust predictions along that line only",
-    )
+    return float((d_N - np.polyval(np.polyfit(n_N, d_N, 1), n_N)).std()) < APART

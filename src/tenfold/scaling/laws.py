@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tenfold.errors import UserError
 
+EXPONENTS = {"alpha_N", "alpha_D", "alpha_C", "alpha", "beta", "b"}  # above 0, or the loss would rise with what it is spent on
 PF_DAY = 1e15 * 86_400  # floating-point operations
 
 

@@ -122,7 +122,9 @@ def _check(fit: Fit, flops: float) -> None:
         raise UserError(
             f"the law {fit.law.name} does not say what size and tokens each do, so it names no best size.\n  Use chinchilla or kaplan-nd."
         )
-    if fit.warnings:
-        raise UserError(f"the points name no best size: {fit.warnings[0]}.\n  Train some sizes on more tokens and some on fewer.")
+    if fit.together:
+        raise UserError(
+            "the points name no best size, as their tokens rise with the sizes along one line.\n  Train some sizes on more tokens."
+        )
     if not 0 < flops < math.inf:
         raise UserError(f"flops is {flops}, but must be a number of operations above 0, such as 1e18.")

@@ -32,7 +32,7 @@ def summary(
     if not fits:
         raise UserError(compared[0].refused)
     best = next((c.fit for c in compared if c.fit and c.errors), next(iter(fits.values())))
-    joint = [c.fit for c in compared if c.fit and c.law.reads == "ND" and not c.fit.warnings]
+    joint = [c.fit for c in compared if c.fit and c.law.reads == "ND" and not c.fit.together]
     allocations, missing = _approaches(points, list(curves), joint[0] if joint else None, seed, bootstrap, measure)
     return {
         "measure": measure,
