@@ -80,7 +80,11 @@ def test_the_ladder_goes_on_without_what_diverged_and_does_not_train_it_again(da
     def train_rung(opened, rung, watching):
         trained.append(rung.name)
         aside = len(trained) == 2
-        return {"state": ASIDE if aside else DONE, "loss": None if aside else 3.0, "reason": "diverged: here" if aside else ""}
+        return {
+            "state": ASIDE if aside else DONE,
+            "loss": None if aside else 6.0 - len(trained),
+            "reason": "diverged: here" if aside else "",
+        }
 
     monkeypatch.setattr(ladder, "train_rung", train_rung)
     made = rungs(opened.ladder, opened.shared)
