@@ -64,6 +64,6 @@ def test_a_trained_ladder_says_what_it_found(tmp_path):
     text = said(lambda console: predict_target(out, 9, "power", None, console))
     assert "Predicted, by power from 4 smaller models: size 9" in text
     shown = (out / "report.html").read_text()
-    assert "size2-0.2x" in shown and "by the law power" in shown and "http" not in shown
+    assert "size2-0.2x" in shown and "by the law power" in shown and "://" not in shown
     with pytest.raises(UserError, match="chinchilla has 5 constants"):
         show_optimal(out, 1e12, None)
