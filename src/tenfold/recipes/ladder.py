@@ -44,7 +44,7 @@ def ladder_demo() -> Ladder:
         optimizer=OptimizerConfig(learning_rate=4e-3, warmup_tokens=100_000),
         train=TrainConfig(steps=1000, batch=16, checkpoint_every=250, prompts=(), tensorboard=False, keep=1),
     )
-    return Ladder(recipe, sizes=(3, 4, 5, 6, 8), tokens_per_parameter=(10.0,), target=11)
+    return Ladder(recipe, sizes=(3, 4, 5, 6, 8), target=11)
 
 
 LADDERS: dict[str, Callable[[], Ladder]] = {"ladder-demo": ladder_demo}
