@@ -24,6 +24,7 @@ One system for the whole life of a GPT-class language model.
     tenfold demo                       the whole road, small, on this machine, from real documents
     tenfold corpus build RECIPE        raw sources to clean, weighted documents and the token shards that train reads
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
+    tenfold ladder RECIPE              small sizes trained, a law fitted, a larger one predicted, and the prediction checked
     tenfold generate RUN --prompt ...  complete text with a trained model
     tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
@@ -246,6 +247,13 @@ def _corpus_fit_quality(argv: list[str]) -> int:
     return 0
 
 
+def ladder(argv: list[str]) -> int:
+    """`tenfold ladder RECIPE`, and `predict`, `verify` and `compute-optimal` of what it wrote."""
+    from tenfold.recipes.ladder_commands import ladder as command
+
+    return command(argv, _parse)
+
+
 def generate(argv: list[str]) -> int:
     """`tenfold generate RUN`."""
     import tyro
@@ -377,5 +385,5 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, generate, convert, report)}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
 COMMANDS["eval"] = evaluate  # whose own name Python has taken

@@ -65,6 +65,7 @@ class BatchSchedule:
 
 
 def batch_schedule(recipe: Recipe) -> BatchSchedule:
+    """The schedule of a recipe."""
     return BatchSchedule(recipe.train.batch, recipe.model.context, recipe.optimizer.ramp_batch, recipe.optimizer.ramp_tokens)
 
 

@@ -30,6 +30,10 @@ class Watch(Protocol):
     def sample(self, step: int, prompt: str, text: str) -> None: ...
 
 
+class Diverged(UserError):
+    """Training that left the numbers: its loss or its gradient is none any more."""
+
+
 class Meter:
     """Takes each step's metrics and deals with those of the step before, so that the device never waits for Python."""
 
@@ -51,13 +55,13 @@ class Meter:
         self.waiting = (step, metrics)
 
     def drain(self) -> None:
-        """Deals with what is waiting. Raises UserError where the loss or the gradient is no longer a number."""
+        """Deals with what is waiting. Raises Diverged where the loss or the gradient is no longer a number."""
         if self.waiting is None:
             return
         (step, metrics), self.waiting = self.waiting, None
         loss, grad_norm = float(metrics.loss), float(metrics.grad_norm)
         if not np.isfinite(loss) or not np.isfinite(grad_norm):
-            raise UserError(self._not_a_number(step, loss, grad_norm))
+            raise Diverged(self._not_a_number(step, loss, grad_norm))
         if self.marked_tokens is None:  # the first step of a sitting is mostly compilation: the clock starts after it
             self.mark, self.marked_tokens = time.perf_counter(), self.schedule.tokens_before(step + 1)
         done, train = step + 1, self.recipe.train

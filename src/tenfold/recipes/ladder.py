@@ -1,0 +1,60 @@
+"""Named ladders, and ladders of any recipe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tenfold.model.config import ModelConfig
+from tenfold.recipes.registry import find_recipe
+from tenfold.scaling.budget import Budget
+from tenfold.scaling.rungs import Ladder
+from tenfold.tokens.config import DataConfig
+from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig, from_dict
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a ladder is written, and the most it may take."""
+
+    out: Path | None = None
+    """The folder of the ladder. None: ladders/NAME."""
+    budget_flops: float = 0.0
+    """Refuse a ladder that takes more floating-point operations than this. 0: no bound."""
+    budget_minutes: float = 0.0
+    """Refuse a ladder that would take longer on this machine. 0: no bound."""
+
+    @property
+    def budget(self) -> Budget:
+        """The two bounds."""
+        return Budget(self.budget_flops, self.budget_minutes)
+
+
+def ladder_demo() -> Ladder:
+    """Five models of 30 to 191 thousand parameters and the prediction of a sixth, on Python's standard library.
+
+    A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes.
+    """
+    recipe = Recipe(
+        "ladder-demo",
+        "GPT-3's proportions from a model of ten heads of 8; the learning rate is higher than in table 2.1, as smaller models bear.",
+        model=ModelConfig(vocab=512, context=128, layers=4, embed=80, heads=10),
+        data=DataConfig(paths=("stdlib",)),
+        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_tokens=100_000),
+        train=TrainConfig(steps=1000, batch=16, checkpoint_every=250, prompts=(), tensorboard=False, keep=1),
+    )
+    return Ladder(recipe, sizes=(3, 4, 5, 6, 8), target=11)
+
+
+LADDERS: dict[str, Callable[[], Ladder]] = {"ladder-demo": ladder_demo}
+
+
+def find_ladder(name: str) -> Ladder:
+    """The ladder of that name, of a folder with a ladder.yaml, or of the recipe of that name or file."""
+    if name in LADDERS:
+        return LADDERS[name]()
+    file = Path(name) / "ladder.yaml" if Path(name).is_dir() else Path(name)
+    if file.name == "ladder.yaml" and file.exists():
+        return from_dict(Ladder, yaml.safe_load(file.read_text()))
+    return Ladder(find_recipe(name))
