@@ -61,6 +61,9 @@ def test_help_names_every_option(tenfold):
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        (("tiny", "tasks/choose.yaml", "--data"), "--data names no folder"),
+        (("tiny", "tasks/choose.yaml", "--data", "--limit", "3"), "--data names no folder"),
+        (("tiny", "tasks/choose.yaml", "--data="), "--data names no folder"),
         (["tiny"], "tenfold eval: no task is named."),
         (["tiny", "hellaswga"], "tenfold eval: there is no task 'hellaswga': did you mean hellaswag"),
         (["tiny", "tasks/choose.yaml", "--shots", "9"], "tenfold eval: choose is asked with 9 shots, but has 6 examples to show."),

@@ -250,6 +250,11 @@ def test_some_of_many_items_keep_their_order_and_their_ids(numbers):
     [
         ({"gold": "n"}, "item test/2: gold is 2 for an item with 2 choices: give 0 to 1"),
         ({"gold": "title"}, "gold is 't0' for an item"),
+        ({"gold": "n / 2"}, "item test/1: gold is 0.5 for an item"),
+        ({"gold": "1e308 * (n + 10)"}, "gold is inf for an item"),
+        ({"choices": "[]"}, "there are 0 choices, but must be two or more"),
+        ({"choices": "[' even']"}, "there are 1 choices"),
+        ({"question": "{{ '\\ud800' }}"}, "has no form in UTF-8"),
         ({"choices": "n"}, "choices is 0 for an item: 'n' must give a list of texts"),
         ({"question": "{{m}}"}, "item test/0: '{{m}}' could not be made for an item: 'm' is undefined.\n  Its fields are n, half, title."),
         ({"id": "{{half}}"}, "two items have the id '0'"),

@@ -92,3 +92,46 @@ def test_another_format_is_refused(tmp_path):
 def test_a_place_without_results_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no results"):
         find_results(tmp_path)
+
+
+def test_items_of_another_run_or_damaged_ones_do_not_count_as_there(tmp_path):
+    """What is left where a process dies between the two files, or two processes write them at once: the items of one, the scores of the
+    other."""
+    path = write_result(tmp_path, result(ITEMS[:2]), ITEMS[:2])
+    lines = path.with_suffix(".jsonl")
+    whole = lines.read_bytes()
+    for other in (b"", whole[:-30], whole.splitlines(keepends=True)[0], whole.replace(b"-1.0", b"-1.5"), whole + whole, b"\xff\xfe"):
+        lines.write_bytes(other)
+        assert already(tmp_path, "made-0shot", "key") is None
+        with pytest.raises(UserError, match="made-0shot.jsonl.* is damaged"):
+            read_items(path)
+    lines.write_bytes(whole)
+    assert already(tmp_path, "made-0shot", "key") == read_result(path) and read_items(path) == ITEMS[:2]
+
+
+def test_results_from_before_their_items_were_fingerprinted_are_read(tmp_path):
+    path = write_result(tmp_path, result(ITEMS[:2]), ITEMS[:2])
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "lines"}))
+    assert already(tmp_path, "made-0shot", "key") and read_items(path) == ITEMS[:2]
+    path.with_suffix(".jsonl").write_text("3\n")
+    with pytest.raises(UserError, match="jsonl:1 is damaged"):
+        read_items(path)
+
+
+@pytest.mark.parametrize(
+    "change, missing",
+    [
+        ({"scores": []}, "scores"),
+        ({"settings": None}, "settings"),
+        ({"model": 3}, "model"),
+        ({"own": "best"}, "scores.best"),
+        ("items", "items"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_the_field_and_measured_again(tmp_path, change, missing):
+    path = write_result(tmp_path, result(ITEMS[:2]), ITEMS[:2])
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({**found, **change} if isinstance(change, dict) else {k: v for k, v in found.items() if k != change}))
+    with pytest.raises(UserError, match=f"made-0shot.json is damaged: {missing} is missing"):
+        read_result(path)
+    assert already(tmp_path, "made-0shot", "key") is None

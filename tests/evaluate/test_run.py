@@ -220,3 +220,50 @@ def test_names_may_hold_stars_and_commas():
     assert found[-1] == "lambada" and {"piqa", "piqa_gpt3"} <= {*found} and found.count("piqa") == 1
     with pytest.raises(UserError, match="no task is called like 'nothing"):
         find_tasks(["nothing*"])
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("choose", ("gold: label", "gold: label\nanswer_context: 'A:'")),
+        ("text", ("question:", "counted: '{{word}}'\nquestion:")),
+        ("choose", ("gold: label", "gold: 1 - label")),
+    ],
+)
+def test_a_result_is_measured_again_when_its_task_changed(model, folder, engine, tmp_path, name, change):
+    """Also in what no prompt shows: what the rule "answer" divides by, the text whose bytes count, the right answer."""
+    copy = write_tasks(tmp_path / "tasks")
+    before = run(model, copy, tmp_path / "out", name, engine=engine)[0]
+    path = copy / f"{name}.yaml"
+    path.write_text(path.read_text().replace(*change))
+    after = run(model, copy, tmp_path / "out", name, engine=engine)[0]
+    assert before.key != after.key and before.scores != after.scores
+
+
+def test_items_of_another_run_are_not_taken_for_this_ones(model, folder, engine, tmp_path):
+    """A process was killed after it wrote the items and before it wrote the scores, over a result of another model."""
+    out = tmp_path / "out"
+    first = run(model, folder, out, "choose", engine=engine)[0]
+    whole, scores = read_items(out / "choose-0shot.json"), (out / "choose-0shot.json").read_bytes()
+    run(tiny_model(seed=1), folder, out, "choose")
+    (out / "choose-0shot.json").write_bytes(scores)
+    assert run(model, folder, out, "choose", engine=engine)[0].scores == first.scores
+    assert [item.picked for item in read_items(out / "choose-0shot.json")] == [item.picked for item in whole]
+
+
+def test_what_would_fail_at_its_turn_is_refused_at_the_start(model, folder, tmp_path):
+    """Two tasks of one name, a folder that cannot be written, texts that the model has no room for, shots that are all but the item."""
+    counting, copy = Counting(model, row=256), write_tasks(tmp_path / "tasks")
+    tasks = [str(folder / "choose.yaml"), str(copy / "choose.yaml")]
+    with pytest.raises(UserError, match="are both called choose"):
+        evaluate(model, tasks, EvalSettings(), tmp_path / "out", engine=counting)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to .*file"):
+        run(model, copy, tmp_path / "file", "choose", engine=counting)
+    (copy / "answer.yaml").write_text((copy / "answer.yaml").read_text().replace("max_tokens: 4", "max_tokens: 192"))
+    with pytest.raises(UserError, match="answer writes up to 192 tokens (.|\n)* at most 191"):
+        run(model, copy, tmp_path / "out", "choose", "answer", engine=counting)
+    (copy / "word.yaml").write_text((copy / "word.yaml").read_text().replace("shots_from: {path: train.jsonl, split: train}\n", ""))
+    with pytest.raises(UserError, match="word has 5 examples to show before item test/0, and 6 are asked for"):
+        run(model, copy, tmp_path / "out", "choose", "word", engine=counting, shots="6")
+    assert counting.calls == 0 and not (tmp_path / "out").exists()

@@ -181,3 +181,32 @@ def test_a_field_that_cannot_be_made_names_the_item(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(LINES)
     with pytest.raises(UserError, match="a.jsonl, item 0: .*qestion"):
         items([Source(path="a.jsonl", fields={"x": "qestion"})], [tmp_path])
+
+
+def test_a_compressed_file_that_was_cut_off_is_not_taken_for_a_shorter_one(tmp_path):
+    """Several frames are one file; a frame without its end is none, wherever it was cut."""
+    lines = b"".join(json.dumps({"n": n, "text": str(n * n)}).encode() + b"\n" for n in range(5000))
+    one, two = (zstandard.compress(part) for part in (lines[: len(lines) // 2], lines[len(lines) // 2 :]))
+    path = tmp_path / "items.jsonl.zst"
+    path.write_bytes(one + two)
+    assert [item["n"] for item in items([Source(path=str(path))])] == list(range(5000))
+    for cut in (one[: len(one) // 2], one + two[:-1], b"nothing of the kind"):
+        path.write_bytes(cut)
+        with pytest.raises(UserError, match="items.jsonl.zst could not be read"):
+            items([Source(path=str(path))])
+
+
+@pytest.mark.parametrize(
+    "name, held, says",
+    [
+        ("deep.json", b"[" * 100_000, "could not be read"),
+        ("deep.jsonl", b"[" * 100_000, "could not be read"),
+        ("wide.csv", b"a,b\n1,2\n1,2,3\n", "line 3: more cells than the head has names"),
+        ("broken-1-py3-none-any.whl", b"no archive", "could not be read: File is not a zip file"),
+    ],
+)
+def test_files_that_are_not_what_their_names_say(tmp_path, name, held, says):
+    (tmp_path / name).write_bytes(held)
+    source = Source(wheel="broken/items.jsonl") if name.endswith("whl") else Source(path=name)
+    with pytest.raises(UserError, match=says):
+        items([source], [tmp_path])

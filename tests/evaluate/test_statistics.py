@@ -112,3 +112,10 @@ def test_no_items_are_no_score():
         statistics.paired(RIGHT, LENGTHS)
     with pytest.raises(UserError, match="ratio over nothing"):
         statistics.ratio([1.0], [0.0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_sample_without_text_leaves_an_interval_of_numbers():
+    """Of two items one is empty: a quarter of the samples draw it twice."""
+    found = statistics.ratio([3.0, 8.0], [0.0, 4.0])
+    assert found.value == 2.75 and 2.0 <= found.low <= found.high < math.inf

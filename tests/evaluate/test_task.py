@@ -94,6 +94,20 @@ def test_a_task_like_another_says_only_what_differs(tmp_path):
         (("gold: right", "shots_from: {fixed: [{thing: sky}]}\nshots: 2"), "shots is 2 but shots_from.fixed holds 1"),
         (("gold: right", "contexts: ['a']"), "contexts takes the place of choices"),
         (("test: {path: items.jsonl}", "test: []"), "test is missing"),
+        (("path: items.jsonl", "path: 3"), "a source's path is 3: give a text"),
+        (("path: items.jsonl", "path: [a]"), "a source's path is ['a']: give a text"),
+        (("path: items.jsonl", "path: a, one_per: 3"), "a source's one_per is 3"),
+        (("path: items.jsonl", "path: a, cut: 3"), "a source's cut is 3"),
+        (("path: items.jsonl", "path: a, where: {1: 2}"), "where names the field 1"),
+        (("path: items.jsonl", "made: word, items: x"), "a source's items is 'x': give a whole number"),
+        (("gold: right", "few_shot: {answer: 3}"), "few_shot.answer is 3: give a text"),
+        (("gold: right", "shots_from: {same: 3}"), "shots_from.same is 3: give a text"),
+        (("gold: right", "shots_from: {first: 'no'}"), "shots_from.first is 'no': give true or false"),
+        (("gold: right", "name: ../elsewhere"), "name is '../elsewhere': give a word without slashes"),
+        (("gold: right", "temperature: .nan"), "temperature is nan: give 0 or more"),
+        (("gold: right", "length_penalty: .inf"), "length_penalty is inf: give 0 or more"),
+        (("{{thing}}", "{{" + "(" * 1000 + "1" + ")" * 1000 + "}}"), "no Jinja template"),
+        (("{{thing}}", "{% for a in 'b' %}" * 30 + "{% endfor %}" * 30), "no Jinja template"),
         (("gold: right", "few_shot: {anwser: x}"), "few_shot.anwser is no key of a task's file; the nearest is few_shot.answer"),
     ],
 )
@@ -115,6 +129,10 @@ def test_files_that_are_no_tasks(tmp_path):
         read_task(written(tmp_path, "- a", "list.yaml"))
     with pytest.raises(UserError, match="is like itself"):
         read_task(written(tmp_path, "like: loop", "loop.yaml"))
+    with pytest.raises(UserError, match="says like: '../colours'"):
+        read_task(written(tmp_path, "like: ../colours", "outside.yaml"))
+    with pytest.raises(UserError, match="could not be read"):
+        read_task(written(tmp_path, "[" * 5000, "deep.yaml"))
     with pytest.raises(UserError, match="there is no such task"):
         read_task(written(tmp_path, "like: nothing_at_all", "lost.yaml"))
 

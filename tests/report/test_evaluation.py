@@ -1,5 +1,6 @@
 """The page of an evaluation: every score with its rule named, and nothing that items or models wrote is taken for HTML."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -55,4 +56,19 @@ def test_a_folder_without_results_and_a_damaged_one_are_refused(folder, tmp_path
         evaluation_report(tmp_path_factory.mktemp("empty"))
     (folder / "piqa-0shot.json").write_text("{")
     with pytest.raises(UserError, match="piqa-0shot.json is damaged"):
+        evaluation_report(folder)
+
+
+@pytest.mark.parametrize("change", [{"own": "best"}, {"model": None}, {"settings": 3}, {"scores": []}])
+def test_a_result_that_lacks_what_the_page_shows_is_named(folder, change):
+    path = folder / "piqa-0shot.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match="piqa-0shot.json is damaged: .* is missing"):
+        evaluation_report(folder)
+
+
+@pytest.mark.parametrize("line", ["{", "3", '{"id": "test/0"}', '{"score": null}'])
+def test_damaged_items_are_named(folder, line):
+    (folder / "piqa-0shot.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="piqa-0shot.jsonl is damaged"):
         evaluation_report(folder)

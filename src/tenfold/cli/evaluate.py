@@ -158,9 +158,11 @@ def _samples(argv: list[str]) -> int:
 
 
 def _data_often(argv: list[str]) -> list[str]:
-    """`--data A --data B` is `--data A B`: the folders of all, where the first one stands."""
+    """`--data A --data B` is `--data A B`: the folders of all, after everything else. Raises UserError where one names none."""
     words, folders, taking = [], [], False
-    for word in argv:
+    for word, following in zip(argv, [*argv, "--"][1:], strict=True):
+        if word == "--data=" or word == "--data" and following.startswith("--"):
+            raise UserError("--data names no folder.\n  Say --data FOLDER, a folder with files of tasks, or a wheel.")
         if word == "--data" or word.startswith("--data="):
             taking = word == "--data"
             folders += [] if taking else [word.removeprefix("--data=")]

@@ -82,11 +82,15 @@ def example(task: Task, item: Item, id: str) -> Example:
     contexts = _texts(task.contexts, item, "contexts")
     answer = render(task.answer, item) if task.answer else ""
     choices = (answer,) * len(contexts) if contexts else _texts(task.choices, item, "choices")
-    if task.kind == "choice" and not choices:
+    if task.metric == "greedy":
         choices = (answer,)
+    if task.metric == "accuracy" and task.kind == "choice" and len(choices) < 2:
+        raise UserError(f"there are {len(choices)} choices, but must be two or more: leave the item out")
     gold = _gold(task, item, len(choices)) if len(choices) > 1 else 0
     answers = _answers(task, item, answer) if task.kind == "write" else ()
     question = contexts[gold] if contexts else render(task.question, item)
+    for text in (question, *contexts, *choices, *answers):
+        _check_encodes(text)
     return Example(id, question, choices, gold, answers, contexts, item)
 
 
@@ -176,11 +180,22 @@ def _gold(task: Task, item: Item, choices: int) -> int:
     found = value(task.gold, item)
     try:
         index = int(found)
-    except (TypeError, ValueError):
+        if isinstance(found, float) and index != found:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"gold is {found!r} for an item: {task.gold!r} must give the index of a choice") from None
     if not 0 <= index < choices:
         raise UserError(f"gold is {index} for an item with {choices} choices: give 0 to {choices - 1}")
     return index
+
+
+def _check_encodes(text: str) -> None:
+    """JSON can hold halves of characters ("\\ud800"), which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        part = text[max(0, error.start - 20) : error.end + 20]
+        raise UserError(f"a text of an item has no form in UTF-8: {part!r} holds half of a surrogate pair: mend it in the data") from None
 
 
 def _answers(task: Task, item: Item, answer: str) -> tuple[str, ...]:

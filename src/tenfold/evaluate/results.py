@@ -3,9 +3,11 @@
 Both are written whole and then renamed, the items first: where NAME.json is, all is. `docs/evaluate.md` has every field.
 """
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tenfold.corpus.files import fingerprint, replacing, write_atomically
 from tenfold.errors import UserError
 
 FORMAT = 1
+MAPPINGS = ("scores", "model", "settings", "example", "versions", "machine")  # of a result
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Result:
     """When, in UTC."""
     about: dict[str, Any] = field(default_factory=dict)
     """The task: what it is, its source, its metric, where the items were read."""
+    lines: str = field(default="", compare=False)
+    """A fingerprint of NAME.jsonl: items of another run, or damaged, are not taken for this result's."""
     format: int = FORMAT
 
     @property
@@ -110,13 +115,23 @@ def result_name(task: str, shots: int, settings: dict[str, Any]) -> str:
 def write_result(out: Path, result: Result, items: Sequence[Item]) -> Path:
     """Writes both files; returns NAME.json. Raises UserError where the folder cannot be written."""
     path = out / f"{result.name}.json"
+    lines = "".join(json.dumps(_said(item)) + "\n" for item in items).encode()
     try:
         with replacing(path.with_suffix(".jsonl")) as file:
-            for item in items:
-                file.write((json.dumps(_said(item)) + "\n").encode())
-        return write_atomically(path, json.dumps(asdict(result), indent=1) + "\n")
+            file.write(lines)
+        return write_atomically(path, json.dumps(asdict(replace(result, lines=_digest(lines))), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): name another folder with --out.") from None
+
+
+def check_writable(out: Path) -> None:
+    """Raises UserError where results cannot be written to the folder, before hours are spent on them."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error.strerror}): name another folder with --out.") from None
 
 
 def read_result(path: Path) -> Result:
@@ -127,6 +142,13 @@ def read_result(path: Path) -> Result:
     if found.get("format") != FORMAT:
         raise UserError(f"{path} is of format {found.get('format')}, and we read {FORMAT}.\n  Say the same `tenfold eval` again.")
     known = {each.name for each in fields(Result)}
+    missing = [
+        each.name for each in fields(Result) if each.default is MISSING and each.default_factory is MISSING and each.name not in found
+    ]
+    missing += [name for name in MAPPINGS if name not in missing and not isinstance(found[name], dict)]
+    if missing or found["own"] not in found["scores"]:
+        what = missing[0] if missing else f"scores.{found['own']}"
+        raise UserError(f"{path} is damaged: {what} is missing.\n  Say the same `tenfold eval` again.")
     return Result(**{name: value for name, value in found.items() if name in known})
 
 
@@ -135,13 +157,17 @@ def read_items(path: Path) -> list[Item]:
     file = path.with_suffix(".jsonl")
     if not file.exists():
         raise UserError(f"{file} is missing: it holds the items of {path.name}.\n  Copy both, or say the same `tenfold eval` again.")
-    items = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    lines, items = file.read_bytes(), []
+    for number, line in enumerate(lines.splitlines(), start=1):
         if line:
             try:
                 items.append(_item(json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, AttributeError) as error:
                 raise UserError(f"{file}:{number} is damaged: {error}.\n  Say the same `tenfold eval` again.") from error
+    if path.exists() and not _are_of(lines, read_result(path)):
+        raise UserError(
+            f"{file} is damaged, or of another run: its items are not those of {path.name}.\n  Say the same `tenfold eval` again."
+        )
     return items
 
 
@@ -157,7 +183,8 @@ def find_results(place: Path) -> dict[str, Path]:
 
 
 def already(out: Path, name: str, key: str) -> Result | None:
-    """The result that is there, if it is of the same model, task, data and settings: nothing has to be measured again."""
+    """The result that is there, if it is of the same model, task, data and settings and its items are its own: nothing has to be measured
+    again. A process that died between the two files, or two that wrote them at once, leave items of another."""
     path = out / f"{name}.json"
     if not path.exists() or not path.with_suffix(".jsonl").exists():
         return None
@@ -165,7 +192,7 @@ def already(out: Path, name: str, key: str) -> Result | None:
         found = read_result(path)
     except UserError:  # damaged, or of another format: measured again
         return None
-    return found if found.key == key else None
+    return found if found.key == key and _are_of(path.with_suffix(".jsonl").read_bytes(), found) else None
 
 
 def own_scores(result: Result, items: Sequence[Item]) -> dict[str, float]:
@@ -176,6 +203,15 @@ def own_scores(result: Result, items: Sequence[Item]) -> dict[str, float]:
 def prompts_fingerprint(items: Sequence[Item]) -> str:
     """Of all prompts, in order."""
     return fingerprint([item.prompt for item in items])
+
+
+def _digest(lines: bytes) -> str:
+    return hashlib.blake2b(lines, digest_size=8).hexdigest()
+
+
+def _are_of(lines: bytes, result: Result) -> bool:
+    """Whether these are the lines of its items; results from before this was written down count as whole."""
+    return not result.lines or result.lines == _digest(lines)
 
 
 def _said(item: Item) -> dict[str, Any]:

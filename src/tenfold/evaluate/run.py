@@ -21,9 +21,9 @@ from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine, TrainedModel
 from tenfold.evaluate.loaded import Loaded, find_tasks, load
-from tenfold.evaluate.prompts import Asked, choose_shots, requests
+from tenfold.evaluate.prompts import Asked, choose_shots, program, requests
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
-from tenfold.evaluate.results import Item, Result, already, prompts_fingerprint, result_name, write_result
+from tenfold.evaluate.results import Item, Result, already, check_writable, prompts_fingerprint, result_name, write_result
 from tenfold.evaluate.rules import RULES, Rule
 from tenfold.evaluate.scores import asked_item, chance_of, chosen, measured, own_name, task_scores
 from tenfold.evaluate.settings import EvalSettings
@@ -94,6 +94,8 @@ def evaluate(
     loaded = [load(read_task(name), settings) for name in find_tasks(tasks)]
     for each in loaded:
         may_run(each.task, settings.run_code)
+        _check_can_be_asked(each, loaded, settings, model.config.context)
+    check_writable(out)
     who = {"path": path, **describe(model)}
     asker = Measured(model, path, settings.weights, engine)
     plans = [(each, k) for each in loaded for k in each.counts]
@@ -109,6 +111,23 @@ def check_model(model: TrainedModel) -> None:
     check_decodes(model.config)
     if model.tokenizer is None:
         raise UserError("this model has no tokenizer, so it cannot be asked about texts.\n  Name a directory that has one.")
+
+
+def _check_can_be_asked(each: Loaded, loaded: Sequence[Loaded], settings: EvalSettings, context: int) -> None:
+    """Refuses what would otherwise be found when its turn comes: results of two tasks in one file, too few examples for some item, a text
+    longer than the model's context."""
+    task, most = each.task, max(each.counts)
+    if alike := [str(other.task.file) for other in loaded if other.task.name == task.name and other is not each]:
+        raise UserError(
+            f"{task.file} and {alike[0]} are both called {task.name}, as their results would be.\n  Rename one, or measure each alone."
+        )
+    if task.kind in ("write", "code") and task.max_tokens >= context:
+        raise UserError(
+            f"{task.name} writes up to {task.max_tokens} tokens (max_tokens), but the model knows {context} positions (model.context), and "
+            f"reads at least one.\n  Use at most {context - 1}, or leave the task out."
+        )
+    for example in each.test if most else ():
+        choose_shots(task, example, each.pool, most, settings.seed)
 
 
 def describe(model: TrainedModel) -> dict[str, Any]:
@@ -136,8 +155,13 @@ def _result(each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[s
     shots = [choose_shots(task, example, each.pool, k, settings.seed) for example in each.test]
     asked = [requests(task, example, before) for example, before in zip(each.test, shots, strict=True)]
     abouts = [asked_item(example, before, asks) for example, before, asks in zip(each.test, shots, asked, strict=True)]
-    marked = [(about["id"], about["prompt"], about["gold"], about["answers"]) for about in abouts]
-    how = (task.name, task.kind, task.metric, task.scoring, task.program, task.chance, k, written)
+    marked = [
+        (about["id"], about["prompt"], about["gold"], about["answers"], *_judged_by(task, asks))
+        for about, asks in zip(abouts, asked, strict=True)
+    ]
+    if task.kind == "code":
+        marked += [(program(task, example, ""),) for example in each.test]  # the tests in it are the item's own
+    how = (task.name, task.kind, task.metric, task.scoring, task.chance, k, written)
     key = fingerprint(who["fingerprint"], who["tokenizer"], *how, marked)
     name = result_name(task.name, k, written)
     if there := already(out, name, key):
@@ -169,6 +193,11 @@ def _result(each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[s
     )
     watch.result(result, write_result(out, result, items), True)
     return result
+
+
+def _judged_by(task: Task, asks: Asked) -> tuple[str, ...]:
+    """What an item's worth depends on beside its prompt and answers: the context of the rule "answer", the text that is counted."""
+    return (task.answer_context,) if task.kind == "choice" else (asks.counted,)
 
 
 def asked_rules(task: Task, settings: EvalSettings) -> tuple[Rule, ...]:

@@ -57,6 +57,18 @@ class Source:
     """A regular expression: the rows' `text` is joined and cut before each match, and each piece is an item."""
 
     def __post_init__(self):
+        for name in ("path", "wheel", "hub", "file", "made", "split", "one_per", "cut"):
+            if not isinstance(getattr(self, name), str):
+                raise UserError(
+                    f"a source's {name} is {getattr(self, name)!r}: give a text (in quotes, if YAML takes it for something else)"
+                )
+        for name in ("items", "seed"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
+                raise UserError(f"a source's {name} is {getattr(self, name)!r}: give a whole number, 0 or more")
+        if unnamed := [name for name in self.where if not isinstance(name, str)]:
+            raise UserError(
+                f"a source's where names the field {unnamed[0]!r}: give a text (in quotes, if YAML takes it for something else)"
+            )
         kinds = [kind for kind in ("path", "wheel", "hub", "made") if getattr(self, kind)]
         if len(kinds) != 1:
             raise UserError(f"a source must say exactly one of path, wheel, hub and made; this one says {' and '.join(kinds) or 'none'}")
@@ -152,22 +164,68 @@ def read(file: Found, where: dict[str, Any] | None = None) -> Iterator[Item]:
     `where`: rows of .jsonl that cannot match it may be left out; it still is to be applied.
     """
     path = PurePosixPath(file.name)
-    with file.open() as opened:
+    with _opened(file) as opened:
         stream: IO[bytes] = opened
         if path.suffix == ".gz":
             stream, path = cast(IO[bytes], gzip.open(opened)), path.with_suffix("")
         elif path.suffix == ".zst":
-            import zstandard
-
-            stream, path = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(opened)), path.with_suffix("")
+            stream, path = io.BufferedReader(_Frames(opened), 1 << 20), path.with_suffix("")
         if path.suffix not in (".jsonl", *READERS):
             raise UserError(
                 f"{file.name} ends in {path.suffix!r}: items are read from .jsonl, {', '.join(READERS)}, with .gz or .zst or without"
             )
         try:
             yield from _jsonl(stream, where or {}) if path.suffix == ".jsonl" else READERS[path.suffix](stream.read())
-        except (OSError, EOFError, ValueError, KeyError, csv.Error, zlib.error) as error:  # pyarrow's errors are ValueErrors
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            RecursionError,
+            csv.Error,
+            zlib.error,
+        ) as error:  # pyarrow's errors are ValueErrors
             raise UserError(f"{file.name} could not be read: {error}.\n  Is it whole, and is it what its name says?") from error
+
+
+def _opened(file: Found) -> IO[bytes]:
+    try:
+        return file.open()
+    except OSError as error:
+        raise UserError(f"{file.name} could not be read: {error.strerror}.\n  Give yourself the right to, or name another.") from None
+
+
+class _Frames(io.RawIOBase):
+    """What a .zst holds. The library's own reader takes a file that was cut off for a shorter one; this raises EOFError."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file, self.frame, self.left, self.out = file, None, b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        while not self.out:
+            data = self.left or self.file.read(1 << 17)
+            if not data and self.frame is not None:
+                raise EOFError("it ends in the middle")
+            if not data:
+                return 0
+            self.out = self._more(data)
+        count = min(len(buffer), len(self.out))
+        buffer[:count], self.out = self.out[:count], self.out[count:]
+        return count
+
+    def _more(self, data: bytes) -> memoryview:
+        import zstandard
+
+        frame: Any = self.frame or zstandard.ZstdDecompressor().decompressobj()
+        try:
+            found = frame.decompress(data)
+        except zstandard.ZstdError as error:
+            raise ValueError(error) from error
+        self.frame, self.left = (None, frame.unused_data) if frame.eof else (frame, b"")
+        return memoryview(found)
 
 
 def _jsonl(stream: IO[bytes], where: dict[str, Any]) -> Iterator[Item]:
@@ -201,7 +259,11 @@ def _row(row: Any) -> Item:
 
 
 def _csv(data: bytes, delimiter: str = ",") -> Iterator[Item]:
-    yield from csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+    for row in reader:
+        if None in row:
+            raise ValueError(f"line {reader.line_num}: more cells than the head has names")
+        yield row
 
 
 def _tsv(data: bytes) -> Iterator[Item]:
@@ -255,7 +317,7 @@ def _inside(row: Item, name: str, source: Source) -> Any:
     found: Any = row
     for part in name.split("."):
         if not isinstance(found, dict) or part not in found:
-            raise UserError(f"{source} has an item without the field {name}; it has {', '.join(row)}")
+            raise UserError(f"{source} has an item without the field {name}; it has {', '.join(map(str, row))}")
         found = found[part]
     return found
 
@@ -299,8 +361,11 @@ def _wheel(path: str, data: Sequence[Path]) -> list[Found]:
 
 
 def _zipped(whl: Path, pattern: str) -> list[Found]:
-    with zipfile.ZipFile(whl) as opened:
-        names = sorted(name for name in opened.namelist() if PurePosixPath(name).match(pattern))
+    try:
+        with zipfile.ZipFile(whl) as opened:
+            names = sorted(name for name in opened.namelist() if PurePosixPath(name).match(pattern))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(f"{whl} could not be read: {error}") from error
     return [Found(name, partial(_unzip, whl, name)) for name in names]
 
 

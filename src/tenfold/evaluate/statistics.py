@@ -71,6 +71,7 @@ def ratio(over_N, under_N, seed: int = 0, repeats: int = REPEATS, scale: Callabl
     slope = (scale(value + 1e-6) - scale(value - 1e-6)) / 2e-6
     error = standard_error((pairs_N2[:, 0] - value * pairs_N2[:, 1]) / under) * slope
     drawn_R2 = bootstrap_means(pairs_N2, seed, repeats)
+    drawn_R2 = drawn_R2[drawn_R2[:, 1] != 0]  # of few items, some of them empty, a sample may hold no text at all
     low, high = _interval(drawn_R2[:, 0] / drawn_R2[:, 1])
     return Estimate(scale(value), error, scale(low), scale(high))
 

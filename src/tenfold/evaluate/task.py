@@ -107,6 +107,8 @@ class Task:
     """Where it was read from; relative paths are looked for beside it."""
 
     def __post_init__(self):
+        if not self.name or Path(self.name).name != self.name:
+            raise UserError(f"name is {self.name!r}: give a word without slashes, which files of results can be called by")
         _one_of("kind", self.kind, KINDS)
         _one_of("scoring", self.scoring, SCORINGS)
         _one_of(f"metric of a task of kind {self.kind}", self.metric, METRICS[self.kind])
@@ -140,7 +142,7 @@ class Task:
 
     def _check_numbers(self):
         for name, least in (("shots", 0), ("max_tokens", 1), ("beams", 1), ("samples", 1), ("temperature", 0), ("length_penalty", 0)):
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) < float("inf"):  # nor NaN
                 raise UserError(f"{name} is {getattr(self, name)}: give {least} or more")
         if self.beams > 1 and (self.temperature or self.samples > 1):
             raise UserError(f"beams is {self.beams}, which takes temperature 0 and one sample: set beams 1, or leave those out")
@@ -174,13 +176,15 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The keys of a file over those of the task that it is `like`."""
     try:
         raw = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} could not be read: {error}\n  A task's file is YAML.") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds {type(raw).__name__}: a task's file holds `key: value` lines")
     base = raw.pop("like", None)
     if base is None:
         return raw
+    if not isinstance(base, str) or Path(base).name != base:
+        raise UserError(f"{path} says like: {base!r}\n  Name another task, in the same folder or one of Tenfold's.")
     below = path.with_name(f"{base}.yaml")
     below = below if below.is_file() else FOLDER / f"{base}.yaml"
     if below in seen or not below.is_file():
@@ -208,7 +212,9 @@ def _convert(key: str, found: Any) -> Any:
     if key == "shots_from":
         return _shots(found)
     if key == "few_shot":
-        return Form(**_mapping(found, Form, "few_shot"))
+        return Form(
+            **{name: _text(f"few_shot.{name}", part) for name, part in _mapping(found, Form, "few_shot").items() if part is not None}
+        )
     if key in ("choices", "contexts", "stop") and isinstance(found, list):
         return tuple(_text(f"{key}[{place}]", part) for place, part in enumerate(found))
     if key == "stop":
@@ -232,6 +238,11 @@ def _shots(found: Any) -> Shots:
     if not isinstance(found, dict):
         raise UserError(f"shots_from is {found!r}: say `test`, a source, a list of them, or fixed: and a list of items")
     rules = {key: found[key] for key in ("first", "same", "apart") if key in found}
+    for key, part in rules.items():
+        if key == "first" and not isinstance(part, bool):
+            raise UserError(f"shots_from.first is {part!r}: give true or false")
+        if key != "first":
+            _text(f"shots_from.{key}", part)
     left = {key: part for key, part in found.items() if key not in rules}
     if "fixed" in left:
         _known(left, ["fixed", "first", "same", "apart"], "shots_from.")

@@ -14,6 +14,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tenfold.errors import UserError
 
+TOO_DEEP = (SyntaxError, RecursionError, MemoryError)
+"""What Python raises for a template that nests deeper than it compiles."""
+
 
 def render(template: str, item: Mapping[str, Any]) -> str:
     """The template's text for an item. Raises UserError with the template and what went wrong."""
@@ -24,7 +27,7 @@ def value(expression: str, item: Mapping[str, Any]) -> Any:
     """What the expression (Jinja without braces: `choices.text`, `label | int`) is for an item: a list stays a list."""
     found = _apply(_expression(expression), expression, item)
     if isinstance(found, Undefined):
-        raise UserError(f"{expression!r} names a field that the item lacks; it has {', '.join(item)}.\n  Name one of these.")
+        raise UserError(f"{expression!r} names a field that the item lacks; it has {_names(item)}.\n  Name one of these.")
     return found
 
 
@@ -81,7 +84,7 @@ _ENVIRONMENT = _environment()
 def _template(template: str) -> Callable[[Mapping[str, Any]], str]:
     try:
         return _ENVIRONMENT.from_string(template).render
-    except TemplateError as error:
+    except (TemplateError, *TOO_DEEP) as error:
         raise UserError(f"{template!r} is no Jinja template: {error}.\n  Mend it: fields stand in {{{{braces}}}}.") from error
 
 
@@ -89,13 +92,17 @@ def _template(template: str) -> Callable[[Mapping[str, Any]], str]:
 def _expression(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     try:
         return _ENVIRONMENT.compile_expression(expression, undefined_to_none=False)
-    except TemplateError as error:
+    except (TemplateError, *TOO_DEEP) as error:
         raise UserError(f"{expression!r} is no Jinja expression: {error}.\n  Mend it: it takes no braces.") from error
+
+
+def _names(item: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, item))  # a row of a .csv with more cells than its head has some without a name
 
 
 def _apply(function: Callable[[Mapping[str, Any]], Any], source: str, item: Mapping[str, Any]) -> Any:
     try:
         return function(item)
     except Exception as error:  # a template may call any method of a field's value, and those raise what they like
-        fields = ", ".join(item) or "none"
+        fields = _names(item) or "none"
         raise UserError(f"{source!r} could not be made for an item: {error}.\n  Its fields are {fields}.") from error

@@ -40,6 +40,10 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged: {error}.\n  Say the same `tenfold eval` again.") from error
         if isinstance(result, dict) and {"task", "shots", "scores", "own"} <= result.keys():
+            if damaged := [name for name in ("scores", "model", "settings") if not isinstance(result.get(name), dict)]:
+                raise UserError(f"{path} is damaged: {damaged[0]} is missing.\n  Say the same `tenfold eval` again.")
+            if result["own"] not in result["scores"]:
+                raise UserError(f"{path} is damaged: scores.{result['own']} is missing.\n  Say the same `tenfold eval` again.")
             found.append({**result, "name": path.stem})
     return sorted(found, key=lambda result: (result["task"], result["shots"], result["name"]))
 
@@ -151,9 +155,17 @@ def _details(result: dict[str, Any]) -> dict[str, Any]:
 
 def _examples(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     """The first items that were right and the first that were wrong, by the task's own rule."""
+    path = folder / f"{result['name']}.jsonl"
+    try:
+        return _right_and_wrong(path, result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: {error}.\n  Say the same `tenfold eval` again.") from error
+
+
+def _right_and_wrong(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     right: list[dict[str, Any]] = []
     wrong: list[dict[str, Any]] = []
-    with (folder / f"{result['name']}.jsonl").open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             item = json.loads(line)
             score = item["score"].get(result["own"])
