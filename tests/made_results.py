@@ -7,7 +7,7 @@ from typing import Any
 from tenfold.corpus.files import fingerprint
 from tenfold.evaluate.requests import Likelihood
 from tenfold.evaluate.results import Item, Result, prompts_fingerprint
-from tenfold.evaluate.rules import pick, values
+from tenfold.evaluate.rules import RULES, pick, values
 from tenfold.evaluate.scores import task_scores
 
 TEXTS = (" a", " a long answer")
@@ -47,7 +47,7 @@ def result(items: Sequence[Item], own: str = "sum", chance: float | None = 0.5, 
         prompts=prompts_fingerprint(items),
         tokenizer="tokens",
         model={"path": "runs/first", "fingerprint": "f1"},
-        settings={"limit": None, "seed": 0, "weights": "float32", "rules": "sum,token,byte,char"},
+        settings={"limit": None, "seed": 0, "weights": "float32", "rules": ",".join(RULES)},
         example={"prompt": "question 0", "continuations": list(TEXTS)},
         versions={"tenfold": "0"},
         machine={"device": "cpu"},

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from made_results import choice, result
 from made_tasks import tiny_model, write_tasks
 from tenfold import api
 from tenfold.cli import main
-from tenfold.recipes.evaluate_road import Display
+from tenfold.evaluate.rules import RULES
+from tenfold.recipes.evaluate_road import Display, tables
 
 
 @pytest.fixture
@@ -98,6 +100,23 @@ def test_a_run_is_measured_shown_and_not_measured_twice(tenfold, tmp_path):
     assert code == 0 and again.count("was there already") == 4
 
 
+def test_a_model_with_adapters_leaves_the_models_own_results_alone(tenfold, tmp_path):
+    """Its results go into the adapters' folder."""
+    for more in ([], ["--adapter", "lora"]):
+        assert tenfold("tiny", "tasks/choose.yaml", *more)[0] == 0
+    assert (tmp_path / "tiny" / "eval" / "choose-0shot.json").exists() and (tmp_path / "lora" / "eval" / "choose-0shot.json").exists()
+
+
+def test_a_table_fits_a_terminal():
+    """Of 80 columns, with all rules: nothing is folded."""
+    items = [choice(number, number % 2, (-1.0, -2.0)) for number in range(10)]
+    found = result(items, task="winogrande")
+    found = replace(found, scores={rule: found.scores["sum"] for rule in RULES})
+    console = Console(file=io.StringIO(), width=80)
+    console.print(*tables([found]))
+    assert console.file.getvalue().count("\n") == 3 and "winogrande" in console.file.getvalue() and "centred" in console.file.getvalue()
+
+
 def test_a_terminal_has_a_bar_with_the_time_left(tmp_path):
     """The share done, what is counted, and the results as lines; another part of the work begins at zero."""
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
@@ -117,6 +136,8 @@ def test_two_models_are_compared(tenfold):
     code, out, _ = tenfold("diff", "tiny", "other")
     assert code == 0
     assert "choose, 0 shots" in out and "model: tiny (" in out and "on the 6 items that both have" in out
+    code, out, _ = tenfold("diff", "tiny", "tiny")
+    assert code == 0 and out.split("the first\n")[0].split()[-2:] == out.split("  the second\n")[0].split()[-2:]
 
 
 def test_tasks_are_listed_and_shown(tenfold):

@@ -18,11 +18,13 @@ from tenfold.evaluate import lookup
 from tenfold.evaluate.contamination import ContaminationSettings, write
 from tenfold.evaluate.example import Example
 from tenfold.evaluate.items import Item, grams_of, item_of, item_set, plain_items
+from tenfold.evaluate.results import write_result
 from tenfold.evaluate.training import training
 from tenfold.recipes.corpus import recipe_text
 
 pytest.importorskip("daft")
 
+from made_results import choice, result  # noqa: E402
 from tiny_corpus import prose  # noqa: E402
 
 HELD_OUT = 0.2
@@ -241,6 +243,14 @@ def test_what_is_no_finished_corpus_is_refused(corpus, sets, tmp_path):
     (copy / "manifest.json").write_text(json.dumps({**manifest, "stages": manifest["stages"][:-1]}))
     with pytest.raises(UserError, match="is not finished"):
         training(copy)
+
+
+def test_results_that_do_not_fit_are_refused_before_the_corpus_is_read(corpus, sets, tmp_path, monkeypatch):
+    monkeypatch.setattr("tenfold.evaluate.contamination.find", lambda *_: pytest.fail("the corpus was read"))
+    items = [choice(number, 0, (-1.0, -2.0)) for number in range(2)]
+    write_result(tmp_path / "results", result(items, task="nowhere"), items)
+    with pytest.raises(UserError, match="holds no result of"):
+        write(corpus, sets, [tmp_path / "results"], tmp_path / "out", ContaminationSettings(workers=1))
 
 
 def test_memory_holds_a_slice_at_a_time(corpus, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from made_results import choice, result, written
 from tenfold.errors import UserError
 from tenfold.evaluate.results import already, find_results, own_scores, read_items, read_result, result_name, write_result
+from tenfold.evaluate.settings import EvalSettings
 
 ITEMS = [
     choice(0, 0, (-1.0, -2.0), cut=3),
@@ -36,6 +37,8 @@ def test_files_are_plain(tmp_path):
 def test_what_differs_from_the_defaults_is_in_the_name():
     assert result_name("piqa", 5, {"limit": None, "seed": 0, "weights": "float32"}) == "piqa-5shot"
     assert result_name("piqa", 5, {"limit": 10, "seed": 3, "weights": "as trained"}) == "piqa-5shot-limit10-seed3-as_trained"
+    assert result_name("piqa", 0, EvalSettings().written()) == "piqa-0shot"
+    assert result_name("piqa", 0, EvalSettings(rules="sum").written()) == "piqa-0shot-without-answer-empty"
 
 
 def test_a_result_counts_as_there_only_whole_and_of_the_same_key(tmp_path):

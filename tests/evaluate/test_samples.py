@@ -62,6 +62,19 @@ def test_a_model_that_loops_is_told_from_people(human, tmp_path):
     assert repeated["repeated"] == columns["parrot"]["repeated"] and "model" not in repeated
 
 
+def test_texts_named_as_the_model_do_not_take_its_place(human, tmp_path):
+    (tmp_path / "parrot.jsonl").write_text("\n".join(json.dumps(prose(seed)) for seed in range(3)))
+    columns = _columns(Parrot(), tmp_path, SamplesSettings(texts=tmp_path / "parrot.jsonl", human=human, samples=2), "parrot", None)
+    assert list(columns) == ["parrot", "parrot (texts)", "people (held out)"]
+    assert columns["parrot"][0].startswith("so it goes") and len(columns["parrot (texts)"]) == 3
+
+
+def test_texts_shorter_than_a_part_are_measured_without_likelihoods(human, tmp_path):
+    page = run(Parrot(), tmp_path / "out", SamplesSettings(human=human, samples=3, words=30), "parrot")
+    columns = json.loads((tmp_path / "out" / "result.json").read_text())["columns"]
+    assert page.exists() and [(each["texts"], "model" in each) for each in columns] == [(3, False), (3, False)]
+
+
 class SamplesWriting:
     max_tokens = 299
 

@@ -36,6 +36,28 @@ def test_the_page_has_every_score_and_no_script(folder):
     assert "Beside GPT-3" in page and "64.6" in page and "zero-shot" in page
 
 
+def test_two_results_of_a_task_are_told_apart(folder):
+    """By what differs from the defaults: a trial with rounded weights is not taken for the whole run."""
+    settings = {"limit": 8, "seed": 0, "weights": "bfloat16"}
+    write_result(folder, replace(result(ITEMS, task="piqa", own="token"), settings=settings), ITEMS)
+    whole, trial = (choice_row(each) for each in read_results(folder) if each["task"] == "piqa")
+    assert (whole["trial"], trial["trial"]) == ("", "limit8-bfloat16")
+    assert "piqa <small>limit8-bfloat16</small>" in evaluation_report(folder).read_text()
+
+
+def test_questions_with_one_ending_are_shown_whole(tmp_path):
+    """Partial scoring: both questions of the first prompt, and each choice with what follows it."""
+    items = [
+        choice(n, 0, (-1.0, -2.0), choices=("Ann helped Eve because Ann", "Ann helped Eve because Eve"), continuation=" was kind.")
+        for n in range(2)
+    ]
+    asked = {"prompt": "A", "prompts": ["first question", "second question"], "continuations": [" was kind."] * 2}
+    write_result(tmp_path, replace(result(items, task="winogrande"), example=asked), items)
+    page = evaluation_report(tmp_path).read_text()
+    assert "first question\n\nor\n\nsecond question" in page and page.count("<b>→</b> was kind.") == 1
+    assert "-2.00  Ann helped Eve because Eve was kind." in page
+
+
 def test_a_row_names_what_is_the_tasks_own(folder):
     row = choice_row(read_results(folder)[1])
     assert [mark for _, _, mark in row["rules"]] == ["", "*", "", "", "", ""] and row["rules"][4][0] == ""

@@ -9,17 +9,17 @@ from tenfold.cli.parse import parse
 from tenfold.errors import UserError
 
 HELP = """usage: tenfold eval RUN TASKS ... [--shots 0,1,32] [--limit N] [--data FOLDER] [--out DIR] ...
-       tenfold eval tasks [TASK]
+       tenfold eval tasks [TASK] [--data FOLDER]
        tenfold eval diff A B [--items N]
-       tenfold eval contamination CORPUS TASKS ... [--results DIR] [--out DIR]
-       tenfold eval samples RUN [--out DIR]
+       tenfold eval contamination CORPUS TASKS ... [--data FOLDER] [--results DIR] [--out DIR]
+       tenfold eval samples RUN [--corpus CORPUS] [--human TEXTS] [--out DIR]
 
 Measures a trained model on named tasks, and says exactly how.
 
     tenfold eval runs/small lambada hellaswag --shots 0,K        zero shots, and as many as GPT-3 was given
     tenfold eval model.gguf arc_easy 'arithmetic_*' --data olmo/ --limit 500
-    tenfold eval tasks                                           the tasks, where their items come from, how they are scored
-    tenfold eval tasks hellaswag                                 one task's file, and its first prompt
+    tenfold eval tasks                                           the tasks, how each is scored, and GPT-3's number of shots
+    tenfold eval tasks hellaswag --data olmo/                    one task's file (where its items lie), and its first prompt
     tenfold eval diff runs/small runs/large                      what differs between two results, item by item
     tenfold eval contamination corpora/web lambada piqa          which items stand in a training corpus; scores without them
     tenfold eval samples runs/small                              does it repeat itself, lose the thread, copy?
@@ -54,7 +54,7 @@ def _measure(argv: list[str]) -> int:
         """Names of tasks, which may hold a *, or files of your own that end in .yaml."""
         settings: Annotated[EvalSettings, tyro.conf.arg(name="")] = EvalSettings()
         out: Path | None = None
-        """Where results are written. None: RUN/eval, or beside a .gguf file."""
+        """Where results are written. None: RUN/eval, or NAME-eval beside a .gguf file; with --adapter, in its folder."""
         adapter: Path | None = None
         """A directory of PEFT's adapters of this model, which are merged into it."""
 

@@ -3,7 +3,7 @@
 Shapes: N items, R repeats of the bootstrap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,33 @@ from tenfold.evaluate.statistics import LEVEL, bootstrap_means, mean
 def scores(places: Sequence[Path], dirty: Mapping[str, Mapping[str, bool]]) -> list[dict[str, Any]]:
     """A row for each result under `places` (runs, folders or files of `tenfold eval`) of a task that was looked for.
 
-    `dirty` says of each task's items, by their ids, which are. Raises UserError where a place holds no result of these tasks, or an item
-    of a result was not looked for.
+    `dirty` says of each task's items, by their ids, which are. Raises UserError as `results_of`.
     """
-    rows = []
+    rows = (_row(place, path, dirty) for place, path in results_of(places, dirty))
+    return [row for row in rows if row]
+
+
+def results_of(places: Sequence[Path], ids: Mapping[str, Container[str]]) -> list[tuple[Path, Path]]:
+    """Each place with each of its results whose task is in `ids`. Raises UserError where a place holds none, or an item of a result is
+    not among its task's: what can be refused is, before a corpus is looked through."""
+    pairs = []
     for place in places:
-        found = {name: path for name, path in sorted(find_results(place).items()) if read_result(path).task in dirty}
+        found = {name: path for name, path in sorted(find_results(place).items()) if read_result(path).task in ids}
         if not found:
-            raise UserError(f"{place} holds no result of {', '.join(dirty)}.\n  Say `tenfold eval` for these tasks first, or leave it out.")
-        rows += [row for path in found.values() if (row := _row(place, path, dirty))]
-    return rows
+            raise UserError(f"{place} holds no result of {', '.join(ids)}.\n  Say `tenfold eval` for these tasks first, or leave it out.")
+        for path in found.values():
+            result = read_result(path)
+            if unknown := next((id for id in own_scores(result, read_items(path)) if id not in ids[result.task]), None):
+                raise UserError(
+                    f"{path} has an item {unknown!r} that the task {result.task!r} has not.\n  Name the same --data as for `tenfold eval`."
+                )
+        pairs += [(place, path) for path in found.values()]
+    return pairs
 
 
 def _row(place: Path, path: Path, dirty: Mapping[str, Mapping[str, bool]]) -> dict[str, Any] | None:
     result = read_result(path)
     values, flags = own_scores(result, read_items(path)), dirty[result.task]
-    unknown = next((id for id in values if id not in flags), None)
-    if unknown is not None:
-        raise UserError(
-            f"{path} has an item {unknown!r} that the task {result.task!r} has not.\n  Name the same --data as for `tenfold eval`."
-        )
     if not values:  # bits per byte of a whole text
         return None
     about = {"task": result.task, "model": str(place), "result": result.name, "shots": result.shots, "metric": result.own}

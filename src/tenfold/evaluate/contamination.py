@@ -23,7 +23,7 @@ from tenfold.corpus.engine.store import Part
 from tenfold.corpus.files import one_process, replacing, write_atomically
 from tenfold.corpus.letters import placed_words
 from tenfold.errors import UserError
-from tenfold.evaluate.clean_scores import scores
+from tenfold.evaluate.clean_scores import results_of, scores
 from tenfold.evaluate.items import Grams, Item, ItemSet, grams_of, task_items
 from tenfold.evaluate.lookup import DOCUMENT, FIRST, PART, ROW, Found, Search, forget, in_parts, look_up, table_of
 from tenfold.evaluate.overlap import Looked, in_context, longest_from
@@ -105,6 +105,7 @@ def write(
     """The same for items that are given, whose names are different."""
     began = time.perf_counter()
     seen = training(corpus, settings.documents)
+    results_of(results, {each.name: {item.id for item in each.items} for each in sets})
     with clean_stop(out), one_process(out):
         search, found = find(seen, sets, out / SCRATCH, settings.workers, progress)
         shown = overlaps(seen, sets, found, out / SCRATCH / "shown", settings.workers, progress)

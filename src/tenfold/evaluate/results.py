@@ -13,6 +13,7 @@ from typing import Any
 
 from tenfold.corpus.files import fingerprint, replacing, write_atomically
 from tenfold.errors import UserError
+from tenfold.evaluate.rules import RULES
 
 FORMAT = 1
 MAPPINGS = ("scores", "model", "settings", "example", "versions", "machine")  # of a result
@@ -109,6 +110,8 @@ def result_name(task: str, shots: int, settings: dict[str, Any]) -> str:
     parts += [f"limit{settings['limit']}"] if settings.get("limit") else []
     parts += [f"seed{settings['seed']}"] if settings.get("seed") else []
     parts += [settings["weights"]] if settings.get("weights", "float32") != "float32" else []
+    left_out = [rule for rule in RULES if rule not in settings.get("rules", ",".join(RULES)).split(",")]
+    parts += ["without", *left_out] if left_out else []
     return "-".join(parts).replace(" ", "_")
 
 

@@ -138,7 +138,8 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
         columns[name] = list(engine.write([wanted])[0].texts)
         _write_lines(out / SAMPLES, [{"text": text} for text in columns[name]])
     if settings.texts:
-        columns[settings.texts.stem] = read_texts(settings.texts)
+        beside = settings.texts.stem
+        columns[f"{beside} (texts)" if beside in columns else beside] = read_texts(settings.texts)
     if settings.human:
         columns[HUMAN] = read_texts(settings.human)
     elif settings.corpus:
@@ -196,7 +197,7 @@ def _column(
 ) -> dict[str, Any]:
     as_many = min(map(len, columns.values()))
     found = {"name": name, "texts": len(texts), "of": len(all_texts), **measures(texts), "distinct": distinct_of(texts[:as_many])}
-    if engine and settings.scored:
+    if engine and settings.scored and min(lengths(texts)) >= PART:  # shorter ones have no part
         found["model"] = by_position(engine.score, texts[: settings.scored])
     return found
 

@@ -33,14 +33,15 @@ def measure(
     from tenfold.api import load
 
     console = console or Console(highlight=False)
-    out = out or place_of(run)
+    out = out or place_of(str(adapter or run))  # another model's results: those of the model itself stay
     for name in find_tasks(tasks):  # refused before a model is read
         read_task(name)
     model = load(run, adapter)
     with Display(console) as display:
         results = evaluate(model, tasks, settings, out, str(run), display)
     for each in tables(results):
-        console.print(each)
+        console.print("", each, sep="\n")
+    console.print()
     page = evaluation_report(out)
     console.print(
         f"*: the task's own way to score, whose standard error is ±; in percent.  {page} has the prompts and every interval.",
@@ -56,8 +57,10 @@ def sampled(run: str, settings: SamplesSettings, out: Path | None = None, consol
 
     console = console or Console(highlight=False)
     engine = Engine(load(run)) if run else None
+    path = Path(run)
+    name = path.stem if path.suffix == ".gguf" else path.name  # a run may be called v1.5
     with steps(console) as progress:
-        page = write_samples(engine, out or place_of(run, "samples"), settings, Path(run).stem or "texts", progress)
+        page = write_samples(engine, out or place_of(run, "samples"), settings, name or "texts", progress)
     console.print(page, soft_wrap=True)
     return 0
 

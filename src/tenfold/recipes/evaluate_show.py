@@ -63,6 +63,7 @@ def told(found: Diff, items: int) -> list[str]:
     lines += [] if found.causes else ["  nothing that is written down"]
     lines += ["", "from the first score to the second:"]
     lines += [f"  {_figure(step.score, share)}  {_change(step.change, share)}  {step.what}" for step in found.steps]
+    lines += [f"  {_figure(found.steps[0].score, share)}  {_change(0.0, share)}  the second"] if len(found.steps) == 1 else []
     if found.paired:
         count = next(iter(found.paired.values())).items
         lines += ["", f"on the {count:,} items that both have, the second less the first (95% interval; p of no difference):"]
@@ -141,4 +142,4 @@ def steps(console: Console) -> Iterator[Progress]:
 
 def table(*names: str) -> Table:
     """Of columns that are wrapped where the terminal is narrow: nothing is cut off."""
-    return Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return Table(*(Column(name, overflow="fold") for name in names), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)

@@ -126,7 +126,9 @@ def is_share(name: str) -> bool:
 
 
 def _who(result: dict[str, Any]) -> dict[str, str]:
-    who = {"task": result["task"], "shots": str(result["shots"]), "name": result.get("name", "")}
+    name = result.get("name", "")
+    trial = name.removeprefix(f"{result['task']}-{result['shots']}shot").lstrip("-")  # what differs from the defaults
+    who = {"task": result["task"], "shots": str(result["shots"]), "name": name, "trial": trial}
     return who | {"items": f"{result['items']:,}", "of": f"{result['of']:,}", "cut": f"{result['cut']:,}"}
 
 
@@ -149,8 +151,8 @@ def _details(result: dict[str, Any]) -> dict[str, Any]:
     lines += [("prompts", result["prompts"]), ("tokenizer", result["tokenizer"])]
     lines += [("measured", f"{result['written']}, {duration(result['seconds'])}")]
     example = result.get("example", {})
-    prompt = example.get("prompt", example.get("text", ""))
-    return {**_who(result), "lines": lines, "prompt": prompt, "continuations": example.get("continuations", [])}
+    prompt = "\n\nor\n\n".join(example.get("prompts", ())) or example.get("prompt", example.get("text", ""))
+    return {**_who(result), "lines": lines, "prompt": prompt, "continuations": dict.fromkeys(example.get("continuations", ()))}
 
 
 def _examples(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +180,8 @@ def _right_and_wrong(path: Path, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _item(item: dict[str, Any], own: str) -> dict[str, Any]:
-    choices, picked = item.get("choices", []), item.get("picked", {}).get(own)
+    picked, ending = item.get("picked", {}).get(own), item.get("continuation", "")
+    choices = [text + ending for text in item.get("choices", [])]
     rows = [
         ("✓" if place == item.get("gold") else "", "→" if place == picked else "", text.strip()[:LETTERS], f"{logprob:.2f}")
         for place, (text, logprob) in enumerate(zip(choices, item.get("logprobs", []), strict=False))
