@@ -237,7 +237,7 @@ def test_a_result_is_measured_again_when_its_task_changed(model, folder, engine,
     path = copy / f"{name}.yaml"
     path.write_text(path.read_text().replace(*change))
     after = run(model, copy, tmp_path / "out", name, engine=engine)[0]
-    assert before.key != after.key and before.scores != after.scores
+    assert before.key != after.key and before.lines != after.lines
 
 
 def test_items_of_another_run_are_not_taken_for_this_ones(model, folder, engine, tmp_path):

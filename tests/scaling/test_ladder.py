@@ -28,6 +28,7 @@ def test_each_rung_is_an_ordinary_run_of_shared_data(whole):
     assert [point.loss for point in ladder_points(whole)] == [entry["loss"] for entry in entries(whole)]
 
 
+@pytest.mark.slow
 def test_a_killed_ladder_continues_to_the_same_bytes(data, whole, tmp_path):
     ladder, out = tiny_ladder(data), tmp_path / "killed"
     names = [entry["name"] for entry in entries(whole)]

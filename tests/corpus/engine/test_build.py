@@ -78,9 +78,10 @@ def test_documents_are_sorted_by_id(built):
     assert ids == sorted(ids) and len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_the_same_bytes_for_any_batches_and_workers(recipe, out, built, tmp_path):
     """One batch in two processes gives what many batches in one gave, to the byte."""
-    build_documents(brief(recipe), tmp_path / "out", Engine(workers=2, least_bytes=20_000))
+    build_documents(brief(recipe), tmp_path / "out", Engine(workers=2, least_bytes=0))
     assert files_of(tmp_path / "out") == files_of(out)
 
 
