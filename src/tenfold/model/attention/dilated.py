@@ -120,24 +120,32 @@ def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern
 
 
 def _backward(kind, pattern, saved, dmixed_BTHK):
+    """A head's gradients are added up in f32 over all branches before the next head's: of one head, these sums are small."""
     *like, q, k, v, mixed_BTHK, total_BTH, segments_BT = saved
     whole = [dmixed_BTHK, (dmixed_BTHK * mixed_BTHK).sum(-1), total_BTH]
+    which, H = branches(kind, q.shape[1]), q.shape[2]
+
+    def of_head(head, gradients):
+        columns = [head * x.shape[2] // H for x in gradients]
+        own = [jax.lax.dynamic_slice_in_dim(x, at, 1, 2).astype(jnp.float32) for x, at in zip(gradients, columns, strict=True)]
+        own = add_gradients([q, k, v], whole, segments_BT, which, pattern, own, [head])
+        return [jax.lax.dynamic_update_slice_in_dim(x, y.astype(x.dtype), at, 2) for x, y, at in zip(gradients, own, columns, strict=True)]
+
     # Gradients of keys that several heads share are sums over these: in f32 until all are in.
-    nothing = [jnp.zeros(x.shape, y.dtype if x.shape[2] == q.shape[2] else jnp.float32) for x, y in zip((q, k, v), like, strict=True)]
-    gradients = add_gradients([q, k, v], whole, segments_BT, branches(kind, q.shape[1]), pattern, nothing)
+    nothing = [jnp.zeros(x.shape, y.dtype if x.shape[2] == H else jnp.float32) for x, y in zip((q, k, v), like, strict=True)]
+    gradients = jax.lax.fori_loop(0, H, of_head, nothing)
     return *(gradient.astype(x.dtype) for gradient, x in zip(gradients, like, strict=True)), None
 
 
 _attention.defvjp(_forward, _backward)
 
 
-def add_gradients(qkv: list[jax.Array], whole: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array]):
-    """`sofar`, gradients of q, k and v, with these branches' shares. `whole` is the gradient of the result over all branches, the sum
-    over K of that times the result, and the log-sum-exp.
-
-    A head's shares are added up in f32 over all branches before the next head's: of one head, these sums are small.
+def add_gradients(
+    qkv: list[jax.Array], whole: list[jax.Array], segments_BT, which: list[Branch], pattern: Pattern, sofar: list[jax.Array], heads=None
+) -> list[jax.Array]:
+    """`sofar`, f32 gradients of q, k and v, with these branches' shares: those of all heads, or of the one in `heads`, whose columns alone
+    `sofar` then has. `whole` is the gradient of the result over all branches, the sum over K of that times the result, and the log-sum-exp.
     """
-    H = qkv[0].shape[2]
 
     def add(parts: Parts, operands, sofar):
         q, k, v, g, delta, total, document = read_all(operands, parts)
@@ -145,14 +153,10 @@ def add_gradients(qkv: list[jax.Array], whole: list[jax.Array], segments_BT, whi
         dq, dk, dv = mix_gradients(scaled(q, pattern), k, v, g.astype(pattern.dtype), delta, total, *own)
         return [x + y for x, y in zip(read_all(sofar, parts), (dq.swapaxes(2, 3) * pattern.scale, dk, dv), strict=True)]
 
-    def of_head(head, sofar):
-        columns = [head * x.shape[2] // H for x in sofar]
-        own = [jax.lax.dynamic_slice_in_dim(x, at, 1, 2).astype(jnp.float32) for x, at in zip(sofar, columns, strict=True)]
-        for branch in which:
-            own = each_part(add, branch, [head], H, [*qkv, *whole, segments_BT], own)
-        return [jax.lax.dynamic_update_slice_in_dim(x, y.astype(x.dtype), at, 2) for x, y, at in zip(sofar, own, columns, strict=True)]
-
-    return jax.lax.fori_loop(0, H, of_head, sofar)
+    H = qkv[0].shape[2]
+    for branch in which:
+        sofar = each_part(add, branch, range(H) if heads is None else heads, H, [*qkv, *whole, segments_BT], sofar)
+    return sofar
 
 
 def each_part(step: Callable, branch: Branch, which, heads: int, operands: list[jax.Array | None], sofar: list[jax.Array]):
