@@ -5,7 +5,6 @@ import math
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from made_ladder import drawn, on_line
@@ -44,9 +43,16 @@ def test_the_line_is_the_law_and_lies_in_its_band(found):
     line, low = named(figure, fit["law"]), named(figure, "95% of new runs")
     high = next(series for series in figure.series if series.name == "" and series.kind == "raw")
     assert ((low.y < line.y) & (line.y < high.y)).all()
-    expected = LAWS[fit["law"]].loss(fit["constants"], None, None, 10**line.x) if LAWS[fit["law"]].reads == "C" else line.y
-    assert np.allclose(line.y, expected)
     assert line.x[-1] == pytest.approx(math.log10(10 * max(p["flops"] for p in fit["points"])))
+
+
+def test_the_line_of_a_law_of_tokens_is_that_law():
+    """Runs of 20 tokens a parameter: C FLOPs are 6 N D, so D is the root of 20 C / 6."""
+    found = summary(on_line([4.0, 3.6, 3.3, 3.1]), bootstrap=60)
+    fit = found["fit"]
+    assert LAWS[fit["law"]].reads == "D"
+    line = named(scaling.loss(found), fit["law"])
+    assert line.y == pytest.approx(LAWS[fit["law"]].loss(fit["constants"], None, (20 * 10**line.x / 6) ** 0.5, None))
 
 
 def test_residuals_are_shares_of_the_loss(found):

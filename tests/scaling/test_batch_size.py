@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.scaling.batch_size import critical_batch, fit_batch_law, fit_critical_batch, least_compute, least_steps, steps_to
+from tenfold.scaling.batch_size import critical_batch, fit_batch_law, fit_critical_batch
 
 
 def runs(least: float = 1000, tokens: float = 5e8, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,16 +37,6 @@ def test_kaplans_law_comes_back_from_critical_batches():
     assert found.alpha_B == pytest.approx(0.21, rel=0.02) and found.B_star == pytest.approx(2e8, rel=0.1)
     assert found.batch(3.0) == pytest.approx(critical_batch(3.0), rel=0.02)
     assert found.intervals["alpha_B"][0] <= found.alpha_B <= found.intervals["alpha_B"][1]
-
-
-def test_at_the_critical_batch_steps_and_compute_are_twice_their_least():
-    assert least_steps(2000, 5e5, 5e5) == 1000 and least_compute(2e18, 5e5, 5e5) == 1e18
-    assert least_steps(1000, 1e12, 5e5) == pytest.approx(1000, rel=1e-5)
-
-
-def test_where_a_curve_first_has_a_loss():
-    steps, losses = np.array([10, 20, 30, 40]), np.array([4.0, 3.0, 2.0, 2.5])
-    assert steps_to(2.5, steps, losses) == 25 and steps_to(1.0, steps, losses) is None and steps_to(5.0, steps, losses) == 10
 
 
 def test_batches_too_few_or_too_alike_are_refused():

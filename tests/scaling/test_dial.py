@@ -9,7 +9,7 @@ from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.recipes.gpt3 import BUILT, TABLE, gpt3
 from tenfold.recipes.masked import RECIPES
-from tenfold.scaling.dial import BATCH, DEPTH, RATE, at_size, for_tokens, own_size, turned
+from tenfold.scaling.dial import BATCH, DEPTH, RATE, at_size, for_tokens, turned
 from tenfold.train.batch_schedule import batch_schedule
 
 
@@ -30,7 +30,7 @@ def test_the_exponents_are_those_of_gpt3s_table():
 @pytest.mark.parametrize("dial", ["gpt3", "nanochat"])
 def test_a_recipe_lies_on_its_own_line(name, dial):
     recipe = gpt3(name)
-    again = at_size(recipe, round(own_size(recipe)), dial)
+    again = at_size(recipe, round(recipe.model.embed / recipe.model.width), dial)
     assert replace(again, model=replace(again.model, head_dim=recipe.model.head_dim)) == recipe
     whole = for_tokens(again, batch_schedule(recipe).tokens_before(recipe.train.steps), recipe)
     assert whole.train == recipe.train and whole.optimizer == recipe.optimizer

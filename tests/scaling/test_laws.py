@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.scaling.batch_size import KAPLAN_BATCH, critical_batch
+from tenfold.scaling.batch_size import critical_batch
 from tenfold.scaling.fit import Cost
 from tenfold.scaling.forms import FORMS
 from tenfold.scaling.laws import LAWS, PF_DAY, PUBLISHED, named_law, power
@@ -22,7 +22,7 @@ def published_loss(who: str, N=None, D=None, C=None) -> float:
 def test_gpt3s_curve_at_gpt3s_compute():
     """2.57 C^-0.048 at 3,640 PF/s-days is 1.73."""
     assert round(power(3640, a=2.57, b=0.048), 2) == 1.73
-    assert published_loss("Brown et al. 2020", C=3640 * PF_DAY) == pytest.approx(power(3640, 2.57, 0.048))
+    assert round(float(published_loss("Brown et al. 2020", C=3640 * PF_DAY)), 2) == 1.73
     assert published_loss("Kaplan et al. 2020, L(C_min)", C=3640 * PF_DAY) == pytest.approx(1.73, rel=0.025)  # two fits of one curve
 
 
@@ -55,7 +55,7 @@ def test_kaplans_batch_grows_with_compute_to_the_quarter():
     C = np.array([1.0, 1e4])
     batch = critical_batch(LAWS["kaplan-c"].loss(constants, None, None, C * PF_DAY))
     assert np.diff(np.log(batch))[0] / np.log(1e4) == pytest.approx(0.24, abs=0.003)
-    assert critical_batch(1.0) == KAPLAN_BATCH["B_star"]
+    assert critical_batch(1.0) == 2e8  # tokens
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from made_ladder import on_line
 from tenfold.errors import UserError
-from tenfold.scaling.points import Point, bits_per_byte, chosen, nats_per_token
+from tenfold.scaling.points import Point, chosen
 
 
 def changed(point: Point, **values) -> Point:
@@ -80,13 +80,6 @@ def test_losses_a_token_of_two_tokenizers_do_not_mix_and_bits_a_byte_do():
     assert len(chosen(points, True, "bits_per_byte").kept) == 3
     with pytest.raises(UserError, match="rung0 has no bits_per_byte"):
         chosen(on_line([4.0, 3.6, 3.3]), True, "bits_per_byte")
-
-
-def test_bits_per_byte_and_back():
-    """One bit a byte is a loss of log 2 where each byte is a token."""
-    assert bits_per_byte(math.log(2), tokens=10, size=10) == pytest.approx(1)
-    assert bits_per_byte(3.0, tokens=250, size=1000) == pytest.approx(3.0 / math.log(2) / 4)
-    assert nats_per_token(bits_per_byte(3.0, 250, 1000), 250, 1000) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from tenfold.report.ladder import ladder_report
 from tenfold.report.plots import number
 from tenfold.report.tables import duration
 from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes
-from tenfold.scaling.fit import Fit, compare
+from tenfold.scaling.fit import Fit, compare, fit
 from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
 from tenfold.scaling.ladder import Opened, climb, kept, ladder_curves, ladder_points, open_ladder, read_ladder
 from tenfold.scaling.optimal import compute_optimal, over_training
 from tenfold.scaling.points import Point
-from tenfold.scaling.prediction import PREDICTION, choose, predict, read_prediction, target_of, target_point, verify
+from tenfold.scaling.prediction import PREDICTION, predict, read_prediction, target_of, target_point, verify
 from tenfold.scaling.rungs import Ladder, rungs
 from tenfold.scaling.summary import summary
 from tenfold.scaling.timing import time_rungs
@@ -55,7 +55,8 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     write_json(out / "result.json", {"command": "ladder", "seconds": round(seconds, 1), "rungs": len(asked), "machine": machine()})
     console.print(f"Done in {duration(seconds)}. The page: {page(out)}")
     then = f"verify {out}" if (out / PREDICTION).exists() else f"predict {out} --target SIZE"
-    console.print(f"  next: tenfold ladder {then}   tenfold ladder compute-optimal {out} --flops C")
+    several = len(ladder.tokens_per_parameter) + len(ladder.isoflop) > 1  # or nothing tells size from tokens
+    console.print(f"  next: tenfold ladder {then}" + (f"   tenfold ladder compute-optimal {out} --flops C" if several else ""))
     return 0
 
 
@@ -91,7 +92,7 @@ def verify_target(out: Path, budget: Budget, console: Console | None = None) -> 
 def show_optimal(out: Path, flops: float, law: str | None, console: Console | None = None) -> int:
     """`tenfold ladder compute-optimal`: the size, tokens and loss that a budget buys, and the price of smaller models."""
     console = console or Console(highlight=False)
-    fitted, _ = choose(ladder_points(out), law or "chinchilla")
+    fitted = fit(law or "chinchilla", ladder_points(out))
     best = compute_optimal(fitted, flops)
     ends = [_range(best.parameters_interval), _range(best.tokens_interval), _range(best.loss_interval)]
     counted = "with" if fitted.embeddings else "without"
@@ -113,7 +114,12 @@ def show_optimal(out: Path, flops: float, law: str | None, console: Console | No
 
 def _approaches(out: Path, fitted: Fit, flops: float, console: Console) -> list[dict[str, Any]]:
     """Chinchilla's three ways to the best size, beside each other; those that these models do not allow say why."""
-    ways = (partial(approach_1, ladder_curves(out)), partial(approach_2, ladder_points(out)), partial(approach_3, fitted))
+    counted = fitted.embeddings  # one count of parameters for all three
+    ways = (
+        partial(approach_1, ladder_curves(out), embeddings=counted),
+        partial(approach_2, ladder_points(out), embeddings=counted),
+        partial(approach_3, fitted),
+    )
     records = []
     table = _table("approach", "N grows as", "D grows as", "parameters", "tokens")
     for way in ways:
@@ -143,9 +149,9 @@ def _after(console: Console, out: Path, entry: dict[str, Any]) -> None:
 
 def page(out: Path) -> Path:
     """Fits what there is, into fits.json, and writes OUT/report.html."""
-    points = ladder_points(out)
+    points, target = ladder_points(out), target_point(out)
     try:
-        found = summary(points, ladder_curves(out), bootstrap=PAGE_BOOTSTRAP, target=target_point(out))
+        found = summary(points, ladder_curves(out), bootstrap=PAGE_BOOTSTRAP, target=target)
     except UserError as refused:
         found = {"refused": str(refused), "laws": []}
     write_json(out / "fits.json", found)

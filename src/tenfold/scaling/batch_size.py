@@ -52,28 +52,6 @@ def critical_batch(loss, B_star: float = KAPLAN_BATCH["B_star"], alpha_B: float 
     return B_star / loss ** (1 / alpha_B)
 
 
-def least_steps(steps, batch, critical):
-    """S_min = S / (1 + B_crit / B): steps had the batch been far above the critical. Kaplan et al., equation 5.4."""
-    return steps / (1 + critical / batch)
-
-
-def least_compute(flops, batch, critical):
-    """C_min = C / (1 + B / B_crit): operations had the batch been far below the critical. Kaplan et al., equation 5.5."""
-    return flops / (1 + batch / critical)
-
-
-def steps_to(loss: float, steps_M: np.ndarray, loss_M: np.ndarray) -> float | None:
-    """The step at which a curve first is at `loss` or below, on the line between its neighbours; None where it never is."""
-    below = np.flatnonzero(np.asarray(loss_M) <= loss)
-    if not len(below):
-        return None
-    last = int(below[0])
-    if last == 0:
-        return float(steps_M[0])
-    (x0, x1), (y0, y1) = steps_M[last - 1 : last + 1], loss_M[last - 1 : last + 1]
-    return float(x0 + (x1 - x0) * (y0 - loss) / (y0 - y1))
-
-
 def fit_critical_batch(steps_N: np.ndarray, tokens_N: np.ndarray, seed: int = 0, bootstrap: int = 1000) -> CriticalBatch:
     """From the steps and the tokens that runs at different batches took to one loss.
 

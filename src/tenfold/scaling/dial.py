@@ -4,7 +4,7 @@ A size counts heads: a model of size 4 is four of the recipe's heads wide. The r
 proportions of GPT-3's eight models (Brown et al. 2020, table 2.1), each a least-squares line through the table in logarithms:
 
     layers         ~ embed^0.61        from 12 at 768 wide to 96 at 12,288; nanochat's rule instead: layers ~ embed
-    learning rate  ~ N^-0.29           N = 12 layers embed^2, weights outside the embeddings
+    learning rate  ~ N^-0.295          N = 12 layers embed^2, weights outside the embeddings
     batch          ~ N^0.29            rows; the context stays
 
 The width of a head stays, as do the ratio of the feed-forward layer's width to the model's and that of heads to heads of keys and values.
@@ -24,11 +24,6 @@ Dial = Literal["gpt3", "nanochat"]
 DEPTH = {"gpt3": 0.612, "nanochat": 1.0}  # layers ~ embed^this
 RATE = -0.295  # learning rate ~ N^this
 BATCH = 0.290  # rows ~ N^this
-
-
-def own_size(recipe: Recipe) -> float:
-    """Where the recipe itself lies on its dial: a whole number where its heads are as wide together as it is."""
-    return recipe.model.embed / recipe.model.width
 
 
 def turned(config: ModelConfig, size: int, dial: Dial) -> ModelConfig:

@@ -96,12 +96,19 @@ def _check_place(ladder: Ladder, out: Path) -> None:
         if out.exists() and (not out.is_dir() or any(each.name not in ours for each in out.iterdir())):
             raise UserError(f"{out} exists, is not empty and holds no ladder.yaml.\n  Choose another place with --out, or empty it.")
         return
-    changed = {n: v for n, v in differences(read_ladder(out), ladder).items() if not n.startswith(MAY_GROW)}  # type: ignore[arg-type]
+    before = read_ladder(out)
+    changed = {n: v for n, v in differences(before, ladder).items() if not n.startswith(MAY_GROW)}  # type: ignore[arg-type]
     if changed:
         rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
         raise UserError(
             f"{out} is a ladder of another recipe:\n{rows}\n  Sizes and tokens may be added to it; for anything else choose another --out."
         )
+    for name in ("sizes", "tokens_per_parameter", "isoflop"):
+        gone = [value for value in getattr(before, name) if value not in getattr(ladder, name)]
+        if gone:
+            raise UserError(
+                f"{out} is a ladder with {name} {gone[0]:g}, which is not asked for.\n  Name all that it has; others may be added to them."
+            )
 
 
 def _shared(data: DataConfig, prepared: Prepared, out: Path) -> DataConfig:

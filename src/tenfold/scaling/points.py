@@ -85,16 +85,6 @@ class Chosen(NamedTuple):
     aside: list[Aside]
 
 
-def bits_per_byte(loss: float, tokens: float, size: float) -> float:
-    """A loss in nats a token, of text of so many tokens and bytes, as bits a byte."""
-    return loss / math.log(2) * tokens / size
-
-
-def nats_per_token(bits: float, tokens: float, size: float) -> float:
-    """The way back."""
-    return bits * math.log(2) * size / tokens
-
-
 def counted(points: list[Point], embeddings: bool) -> bool:
     """How N is counted: as asked, where every point knows it so, else the other way."""
     known = [p.parameters if embeddings else p.non_embedding for p in points]

@@ -113,7 +113,10 @@ def _write_once(file: Path, values: dict) -> None:
     """A file that is whole, and was not there: os.link refuses to write over one."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        temporary.write_text(json.dumps(values, indent=2) + "\n")
+        with temporary.open("w") as text:
+            text.write(json.dumps(values, indent=2) + "\n")
+            text.flush()
+            os.fsync(text.fileno())
         temporary.chmod(0o444)
         os.link(temporary, file)
     except FileExistsError:
@@ -173,7 +176,9 @@ def verify(opened: Opened, watching: Watching) -> dict[str, Any] | None:
     prediction, file = read_prediction(opened.out), opened.out / VERIFICATION
     before = json.loads(file.read_text()) if file.exists() else None
     if before and before["prediction"] == prediction["digest"]:
-        return before | {"changes": changes(opened, prediction)}
+        before |= {"changes": changes(opened, prediction)}
+        write_json(file, before)
+        return before
     rung = target_of(prediction)
     rung = replace(rung, recipe=replace(rung.recipe, mesh=opened.ladder.recipe.mesh))
     outcome = train_rung(opened, rung, watching)
