@@ -8,7 +8,6 @@ they are cut into tokens, the likelihoods item by item, and the scores. Prints a
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
-import lm_eval.tasks
+from evaluate_peer import task_file
 from lm_eval import simple_evaluate
 from lm_eval_rows import PAIRS, TASKS, write_rows
 
@@ -32,24 +31,14 @@ from tenfold.evaluate.settings import EvalSettings
 CLOSE = 1e-6  # of a score
 
 
-def their_task(name: str, files: dict[str, str], folder: Path) -> str:
-    """The harness's task file over our items: a file that includes it."""
-    places = [path for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml") if f"\ntask: {name}\n" in f"\n{path.read_text()}\n"]
-    change = {"include": str(places[0]), "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-    made = folder / f"theirs_{name}.yaml"
-    made.write_text(json.dumps(change | {"task": f"theirs_{name}"}))  # JSON is YAML
-    return str(made)
-
-
 def compare(lm: TenfoldLM, model: Any, name: str, settings: EvalSettings, folder: Path) -> bool:
     """One task by both, a line printed; whether they agree."""
     theirs, _ = TASKS[name]
-    file = write_rows(name, settings, folder)
-    files = {split: str(file) for split in ("train", "validation", "test")}
+    write_rows(name, settings, folder)
     began = time.perf_counter()
     ours = evaluate(model, [name], settings, folder / "ours", engine=lm.engine)[0]
     between = time.perf_counter()
-    scored = simple_evaluate(lm, tasks=[their_task(theirs, files, folder)], log_samples=True, bootstrap_iters=0, random_seed=0)
+    scored = simple_evaluate(lm, tasks=[task_file(theirs, name, folder)], log_samples=True, bootstrap_iters=0, random_seed=0)
     ended = time.perf_counter()
     results = next(iter(scored["results"].values()))
     pairs = [(metric, rule) for metric, rules in PAIRS.items() for rule in rules if f"{metric},none" in results and rule in ours.scores]

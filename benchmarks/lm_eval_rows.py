@@ -43,7 +43,7 @@ PAIRS = {"acc": ("sum", "accuracy"), "acc_norm": ("char",), "perplexity": ("perp
 """The harness's metrics, and the names that ours go by."""
 
 
-def write_rows(name: str, settings: EvalSettings, folder: Path) -> Path:
+def write_rows(name: str, settings: EvalSettings, folder: Path) -> None:
     """The items that our task asks under these settings, a line each, as the harness's task file reads them."""
     _, row = TASKS[name]
     task = read_task(name)
@@ -51,4 +51,3 @@ def write_rows(name: str, settings: EvalSettings, folder: Path) -> Path:
     found = limited(examples(task, settings.data), settings.limit, settings.seed)
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps(row(raw[int(example.id.split("/")[1])] if raw else example.item)) + "\n" for example in found))
-    return file

@@ -112,15 +112,6 @@ def test_items_of_another_run_or_damaged_ones_do_not_count_as_there(tmp_path):
     assert already(tmp_path, "made-0shot", "key") == read_result(path) and read_items(path) == ITEMS[:2]
 
 
-def test_results_from_before_their_items_were_fingerprinted_are_read(tmp_path):
-    path = write_result(tmp_path, result(ITEMS[:2]), ITEMS[:2])
-    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "lines"}))
-    assert already(tmp_path, "made-0shot", "key") and read_items(path) == ITEMS[:2]
-    path.with_suffix(".jsonl").write_text("3\n")
-    with pytest.raises(UserError, match="jsonl:1 is damaged"):
-        read_items(path)
-
-
 @pytest.mark.parametrize(
     "change, missing",
     [

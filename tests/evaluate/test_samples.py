@@ -50,8 +50,8 @@ def test_a_model_that_loops_is_told_from_people(human, tmp_path):
     page = run(Parrot(), tmp_path / "out", settings, "parrot")
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     columns = {column["name"]: column for column in result["columns"]}
-    assert list(columns) == ["parrot", "people (held out)", "GPT-3 175B"] and result["words"] == 100
-    assert columns["parrot"]["repeated"]["4"]["value"] > 0.9 > columns["people (held out)"]["repeated"]["4"]["value"]
+    assert list(columns) == ["parrot", "people", "GPT-3 175B"] and result["words"] == 100
+    assert columns["parrot"]["repeated"]["4"]["value"] > 0.9 > columns["people"]["repeated"]["4"]["value"]
     assert [(each["texts"], each["of"]) for each in columns.values()] == [(5, 5), (5, 6), (5, 8)]
     samples = [json.loads(line)["text"] for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
     assert samples == list(Parrot().write([SamplesWriting(5)])[0].texts), "whole, to be given as texts again"
@@ -65,7 +65,7 @@ def test_a_model_that_loops_is_told_from_people(human, tmp_path):
 def test_texts_named_as_the_model_do_not_take_its_place(human, tmp_path):
     (tmp_path / "parrot.jsonl").write_text("\n".join(json.dumps(prose(seed)) for seed in range(3)))
     columns = _columns(Parrot(), tmp_path, SamplesSettings(texts=tmp_path / "parrot.jsonl", human=human, samples=2), "parrot", None)
-    assert list(columns) == ["parrot", "parrot (texts)", "people (held out)"]
+    assert list(columns) == ["parrot", "parrot (texts)", "people"]
     assert columns["parrot"][0].startswith("so it goes") and len(columns["parrot (texts)"]) == 3
 
 
@@ -84,7 +84,7 @@ class SamplesWriting:
 
 def test_what_the_text_before_is_worth():
     """Each part costs half a bit a byte after its text and one bit alone; the first has no text before it."""
-    found = by_position(Parrot().score, [prose(1, 150), prose(2, 170)[: len(prose(2, 170))]][:1], part=50)
+    found = by_position(Parrot().score, [prose(1, 150)], part=50)
     values = {name: [each["value"] for each in parts] for name, parts in found.items()}
     assert values["alone"] == pytest.approx([1, 1, 1]) and len(values["given"]) == 3
     assert values["given"][0] == pytest.approx(1) and values["given"][1] == pytest.approx(0.5, abs=0.01)
@@ -106,7 +106,7 @@ def test_texts_are_read_from_strings_and_objects(tmp_path):
 def test_what_cannot_be_measured_is_refused(human, tmp_path):
     with pytest.raises(UserError, match="nothing to measure"):
         run(None, tmp_path / "out", SamplesSettings())
-    with pytest.raises(UserError, match="'people .held out.' has 0 texts of 400 words"):
+    with pytest.raises(UserError, match="'people' has 0 texts of 400 words"):
         run(None, tmp_path / "out", SamplesSettings(human=human, words=400))
     for name, value in (("samples", 1), ("max_tokens", 0), ("words", 10), ("workers", 0), ("scored", -1)):
         with pytest.raises(UserError, match=f"{name} is {value}"):
@@ -120,6 +120,6 @@ def test_a_real_model_writes_and_reads(tiny_model, human, tmp_path):
     wanted = engine.write([Writing("", max_tokens=60, temperature=1.0, samples=4)])[0].texts
     columns = _columns(engine, tmp_path, settings, "tiny", None)
     assert columns["tiny"] == normalise(list(wanted)) and len(set(wanted)) == 4
-    found = by_position(engine.score, cut(columns["people (held out)"], 60)[:2], part=20)
+    found = by_position(engine.score, cut(columns["people"], 60)[:2], part=20)
     assert len(found["gain"]) == 3 and found["gain"][0]["value"] == pytest.approx(0, abs=1e-4)
     assert all(abs(each["value"]) < 1 < given["value"] for each, given in zip(found["gain"], found["given"], strict=True))

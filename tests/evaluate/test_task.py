@@ -143,3 +143,11 @@ def test_the_page_names_every_task_and_every_key():
     assert [name for name in families if f"`{name}`" not in page] == []
     assert [part.name for part in fields(Task) if part.name not in ("name", "file") and f"`{part.name}`" not in page] == []
     assert [part.name for part in fields(Source) if part.name != "split" and part.name not in page] == []
+
+
+def test_what_may_be_said_of_a_metric_is_what_there_is():
+    """Names stand in task.py too, so that a list of tasks needs no scipy."""
+    from tenfold.evaluate import metrics
+    from tenfold.evaluate.task import METRICS
+
+    assert METRICS["write"] == tuple(metrics.METRICS)

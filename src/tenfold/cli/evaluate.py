@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tenfold.cli.parse import parse
 from tenfold.errors import UserError
@@ -58,8 +58,7 @@ def _measure(argv: list[str]) -> int:
         adapter: Path | None = None
         """A directory of PEFT's adapters of this model, which are merged into it."""
 
-    helped = {"-h", "--help"} & {*argv}  # a RUN before it would be missing from the help
-    options = parse(Eval, ["--help"] if helped else _data_often(argv), "tenfold eval")
+    options = _parsed(Eval, argv, "tenfold eval")
     if not options.tasks:
         raise UserError(f"no task is named.\n  Say tenfold eval {options.run} TASK ...; `tenfold eval tasks` lists them.")
     from tenfold.recipes.evaluate_road import measure
@@ -125,8 +124,7 @@ def _contamination(argv: list[str]) -> int:
         out: Path | None = None
         """Where what is found is written. None: CORPUS/contamination."""
 
-    helped = {"-h", "--help"} & {*argv}
-    options = parse(Contamination, ["--help"] if helped else _data_often(argv), "tenfold eval contamination")
+    options = _parsed(Contamination, argv, "tenfold eval contamination")
     if not options.tasks:
         raise UserError(f"no task is named.\n  Say tenfold eval contamination {options.corpus} TASK ...; `tenfold eval tasks` lists them.")
     from tenfold.recipes.evaluate_show import contaminated
@@ -149,12 +147,17 @@ def _samples(argv: list[str]) -> int:
         out: Path | None = None
         """Where the page is written. None: RUN/samples, or NAME-samples beside a .gguf file."""
 
-    options = parse(Samples, ["--help"] if {"-h", "--help"} & {*argv} else argv, "tenfold eval samples")
+    options = _parsed(Samples, argv, "tenfold eval samples")
     if not options.run and options.out is None:
         raise UserError("no RUN is named, and no --out.\n  Say tenfold eval samples RUN, or --texts FILE --out DIR to measure texts alone.")
     from tenfold.recipes.evaluate_road import sampled
 
     return sampled(options.run, options.settings, options.out)
+
+
+def _parsed(what: Callable[..., Any], argv: list[str], prog: str) -> Any:
+    """`parse`, but a RUN before --help would be missing from the help."""
+    return parse(what, ["--help"] if {"-h", "--help"} & {*argv} else _data_often(argv), prog)
 
 
 def _data_often(argv: list[str]) -> list[str]:

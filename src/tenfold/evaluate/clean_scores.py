@@ -12,7 +12,7 @@ import numpy as np
 
 from tenfold.errors import UserError
 from tenfold.evaluate.results import find_results, own_scores, read_items, read_result
-from tenfold.evaluate.statistics import LEVEL, bootstrap_means, mean
+from tenfold.evaluate.statistics import bootstrap_means, interval, mean
 
 
 def scores(places: Sequence[Path], dirty: Mapping[str, Mapping[str, bool]]) -> list[dict[str, Any]]:
@@ -75,5 +75,5 @@ def _relative(values_N: np.ndarray, clean_N: np.ndarray, seed: int) -> dict[str,
     drawn_R3 = bootstrap_means(np.stack([values_N, values_N * clean_N, clean_N], 1).astype(np.float64), seed)
     drawn_R3 = drawn_R3[(drawn_R3[:, 0] > 0) & (drawn_R3[:, 2] > 0)]
     drawn_R = drawn_R3[:, 1] / drawn_R3[:, 2] / drawn_R3[:, 0] - 1
-    low, high = np.quantile(drawn_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = interval(drawn_R)
     return {"value": float(values_N[clean_N].mean() / values_N.mean() - 1), "low": float(low), "high": float(high)}

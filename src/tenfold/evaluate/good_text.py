@@ -66,12 +66,19 @@ def estimate(values_N: np.ndarray) -> dict[str, float | None]:
 
 def repeated(words: PlacedWords, n: int) -> np.ndarray:
     """float64[N]: the share of a text's runs of `n` words that stood in it before. 0 for a text without any."""
+    text, _, runs = _again(words, n)
+    return np.bincount(text, minlength=len(runs)) / runs
+
+
+def _again(words: PlacedWords, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(int64[P] the text of each run of `n` words that stood in it before, int64[P] how many words back it last did, int64[N] the runs of
+    each text, at least 1)."""
     hashes, first = grams(words, n)
     text = np.searchsorted(words.starts, first, "right") - 1
-    texts = len(words.starts) - 1
-    order = np.lexsort((hashes, text))
-    same = (np.diff(hashes[order]) == 0) & (np.diff(text[order]) == 0)
-    return np.bincount(text[order][1:][same], minlength=texts) / np.maximum(np.bincount(text, minlength=texts), 1)
+    order = np.lexsort((first, hashes, text))
+    again = np.flatnonzero((np.diff(hashes[order]) == 0) & (np.diff(text[order]) == 0))
+    runs = np.maximum(np.bincount(text, minlength=len(words.starts) - 1), 1)
+    return text[order][again], np.diff(first[order])[again], runs
 
 
 def repeated_sentences(text: str) -> float:
@@ -96,16 +103,11 @@ def compressed(text: str) -> float:
 
 def by_distance(words: PlacedWords, n: int = 4) -> np.ndarray:
     """float64[N, len(DISTANCES)]: the share of a text's runs of `n` words that last stood so far back in it, by DISTANCES."""
-    hashes, first = grams(words, n)
-    text = np.searchsorted(words.starts, first, "right") - 1
-    texts = len(words.starts) - 1
-    order = np.lexsort((first, hashes, text))
-    again = np.flatnonzero((np.diff(hashes[order]) == 0) & (np.diff(text[order]) == 0))
-    back = first[order][again + 1] - first[order][again]
+    text, back, runs = _again(words, n)
     bucket = np.clip(np.searchsorted(DISTANCES, back, "right") - 1, 0, None)
-    counts = np.zeros((texts, len(DISTANCES)))
-    np.add.at(counts, (text[order][again], bucket), 1)
-    return counts / np.maximum(np.bincount(text, minlength=texts), 1)[:, None]
+    counts = np.zeros((len(runs), len(DISTANCES)))
+    np.add.at(counts, (text, bucket), 1)
+    return counts / runs[:, None]
 
 
 def coherence(words: PlacedWords, part: int = PART) -> np.ndarray:

@@ -56,10 +56,8 @@ class TenfoldLM(LM):
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Of each continuation, its log-probability and whether the model would write it by itself."""
-        unique = list(dict.fromkeys(Continuation(*request.args) for request in requests))
         with _bar("tokens", disable_tqdm) as progress:
-            found = dict(zip(unique, self.engine.score(unique, progress), strict=True))
-        answers = [found[Continuation(*request.args)] for request in requests]
+            answers = self.engine.score([Continuation(*request.args) for request in requests], progress)
         return self._kept("loglikelihood", requests, [(answer.total, answer.greedy) for answer in answers])
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:

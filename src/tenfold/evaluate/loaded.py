@@ -6,20 +6,21 @@ from fnmatch import fnmatchcase
 
 from tenfold.errors import UserError
 from tenfold.evaluate.example import Example
-from tenfold.evaluate.prompts import examples, limited
+from tenfold.evaluate.prompts import choose_shots, examples, limited
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import Task, task_names
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A task with its items, and those its shots are drawn from (none where no shots are asked for)."""
+    """A task with its items, and the examples that are shown before each."""
 
     task: Task
     test: Sequence[Example]
     of: int
     """Items before a limit."""
-    pool: Sequence[Example]
+    shots: Sequence[Sequence[Example]]
+    """Before each item, as many as the most that are asked for; of fewer shots, the first."""
     counts: list[int]
 
 
@@ -44,4 +45,5 @@ def load(task: Task, settings: EvalSettings) -> Loaded:
         raise UserError(
             f"{task.name} is asked with {most} shots, but has {len(pool)} examples to show.\n  Use --shots {len(pool)} or fewer for it."
         )
-    return Loaded(task, limited(test, settings.limit, settings.seed), len(test), pool, counts)
+    asked = limited(test, settings.limit, settings.seed)
+    return Loaded(task, asked, len(test), [choose_shots(task, example, pool, most, settings.seed) for example in asked], counts)

@@ -22,11 +22,12 @@ from tenfold.corpus.files import fingerprint, replacing, write_atomically
 from tenfold.corpus.letters import PlacedWords, grams, placed_words
 from tenfold.evaluate.training import Training
 
+VERSION = 2  # of the files under scratch
 FIRST = 3
 """Documents remembered of each gram."""
 AT_ONCE = 8  # parts for each worker between two reports of progress
-ROW, PART, DOCUMENT, BEGIN = range(4)
-"""Columns of places: the gram's row in its table, the part's number, the document's row in the part, the gram's first letter."""
+ROW, PART, DOCUMENT = range(3)
+"""Columns of places: the gram's row in its table, the part's number, the document's row in the part."""
 
 
 class Found(NamedTuple):
@@ -35,7 +36,7 @@ class Found(NamedTuple):
     documents: np.ndarray
     """int64[G], in how many training documents each gram stands."""
     places: np.ndarray
-    """int64[P, 4], sorted: the first place in each of the first FIRST documents of every gram."""
+    """int64[P, 3], sorted: the first FIRST documents of every gram."""
 
 
 class Search(NamedTuple):
@@ -60,7 +61,9 @@ def look_up(seen: Training, tables: dict[int, GramTable], scratch: Path, workers
 
     What the parts gave stays under `scratch` until `forget`: a call with the same tables and documents goes on from there.
     """
-    _begin(scratch, fingerprint(seen.stage.fingerprint, seen.held_out, [[n, _printed(table)] for n, table in sorted(tables.items())]))
+    _begin(
+        scratch, fingerprint(VERSION, seen.stage.fingerprint, seen.held_out, [[n, _printed(table)] for n, table in sorted(tables.items())])
+    )
     parts = {part.number: part for part in seen.stage.with_documents()}
 
     def work(number: int) -> int:
@@ -106,14 +109,14 @@ def _printed(table: GramTable) -> str:
 def _look_in(seen: Training, part: Part, tables: dict[int, GramTable], path: Path) -> int:
     """Writes what one part holds of the tables. Returns its number of training documents."""
     counts = {n: np.zeros(len(table.hashes), np.int32) for n, table in tables.items()}
-    places = {n: np.zeros((0, 4), np.int64) for n in tables}
+    places = {n: np.zeros((0, 3), np.int64) for n in tables}
     read = np.zeros(2, np.int64)
     for rows, texts in seen.slices(part):
         words = placed_words(texts)
         for n, table in tables.items():
             found = _once_a_document(table, words, n)
             counts[n] += np.bincount(found[:, 0], minlength=len(table.hashes)).astype(np.int32)
-            here = np.stack([found[:, 0], np.full(len(found), part.number), np.array(rows, np.int64)[found[:, 1]], found[:, 2]], 1)
+            here = np.stack([found[:, 0], np.full(len(found), part.number), np.array(rows, np.int64)[found[:, 1]]], 1)
             places[n] = _first(np.concatenate([places[n], here]))
         read += (len(texts), sum(map(len, texts)))
     arrays: dict[str, Any] = {"read": read} | {f"places_{n}": each for n, each in places.items()}
@@ -130,13 +133,11 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _once_a_document(table: GramTable, words: PlacedWords, n: int) -> np.ndarray:
-    """int64[P, 3]: (the table's row, the text's number, the gram's first letter) for each gram and text, of its first place there."""
+    """int64[P, 2]: (the table's row, the text's number) for each gram that stands in a text, once."""
     hashes, first = grams(words, n)
     asked, rows = table.find(hashes)
-    first = first[asked]
-    text = np.searchsorted(words.starts, first, "right") - 1
-    once = np.unique(rows * len(words.starts) + text, return_index=True)[1]
-    return np.stack([rows[once], text[once], words.begin[first[once]]], 1)
+    text = np.searchsorted(words.starts, first[asked], "right") - 1
+    return np.stack(np.divmod(np.unique(rows * len(words.starts) + text), len(words.starts)), 1)
 
 
 def _first(places: np.ndarray) -> np.ndarray:
@@ -148,7 +149,7 @@ def _first(places: np.ndarray) -> np.ndarray:
 
 
 def _joined(n: int, size: int, files: list[Path]) -> Found:
-    documents, places = np.zeros(size, np.int64), np.zeros((0, 4), np.int64)
+    documents, places = np.zeros(size, np.int64), np.zeros((0, 3), np.int64)
     for path in files:
         with np.load(path, allow_pickle=False) as part:
             documents[part[f"rows_{n}"]] += part[f"counts_{n}"]

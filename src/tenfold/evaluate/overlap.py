@@ -34,45 +34,37 @@ class Looked:
     def words(self) -> PlacedWords:
         return placed_words([self.text])
 
-    def first(self, hashes: np.ndarray, n: int) -> np.ndarray:
-        """int64[P]: the word at which each gram of `n` words first begins; -1 where it does not."""
+    def places(self, hashes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """(int64[P] which of the grams of `n` words, int64[P] a word at which it begins), for every place of each."""
         if n not in self._sorted:
             own = grams(self.words, n)[0]
             order = np.argsort(own, kind="stable")
             self._sorted[n] = own[order], order
         own, order = self._sorted[n]
-        at = np.minimum(np.searchsorted(own, hashes), max(0, len(own) - 1))
-        return np.where(own[at] == hashes, order[at], -1) if len(own) else np.full(len(hashes), -1)
+        low, high = (np.searchsorted(own, hashes, side) for side in ("left", "right"))
+        count = high - low
+        which = np.repeat(np.arange(len(hashes)), count)
+        rank = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return which, order[low[which] + rank]
 
 
 def longest_from(own: PlacedWords, text: int, document: Looked, n: int) -> Run | None:
-    """The longest of the runs that a text of a batch shares with a document, grown from the first place of each of its runs of `n`."""
+    """The longest of the runs of at least `n` words that a text of a batch shares with a document, the first of several as long.
+
+    Such a run is shared runs of `n`, each a word further in both than the one before.
+    """
     words = own.hashes[own.starts[text] : own.starts[text + 1]]
     hashes, _ = grams(PlacedWords(words, words, words, np.array([0, len(words)])), n)
-    places = document.first(hashes, n)
-    best, last = None, Run(0, 0, 0)
-    for one in np.flatnonzero(places >= 0).tolist():
-        seed = Run(one, int(places[one]), n)
-        if seed.other - seed.one != last.other - last.one or one >= last.one + last.words:
-            last = _grown(words, document.words.hashes, seed)
-            best = last if best is None or last.words > best.words else best
-    return best
-
-
-def _grown(one: np.ndarray, other: np.ndarray, run: Run) -> Run:
-    """The run with every further word on either side that is the same; `one` and `other` are the words of the two texts, uint64."""
-    before = min(run.one, run.other)
-    left = _same(one[run.one - before : run.one][::-1], other[run.other - before : run.other][::-1])
-    end, other_end = run.one + run.words, run.other + run.words
-    after = min(len(one) - end, len(other) - other_end)
-    right = _same(one[end : end + after], other[other_end : other_end + after])
-    return Run(run.one - left, run.other - left, left + run.words + right)
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> int:
-    """How many words at the beginning of both are the same."""
-    different = np.flatnonzero(one != other)
-    return int(different[0]) if len(different) else len(one)
+    one, other = document.places(hashes, n)
+    if not len(one):
+        return None
+    order = np.lexsort((one, other - one))
+    one, apart = one[order], (other - one)[order]
+    starts = np.flatnonzero((np.diff(apart, prepend=apart[0]) != 0) | (np.diff(one, prepend=-2) != 1))
+    sizes = np.diff(np.append(starts, len(one)))
+    best = np.lexsort((one[starts], -sizes))[0]
+    begin = int(one[starts[best]])
+    return Run(begin, begin + int(apart[starts[best]]), int(sizes[best]) + n - 1)
 
 
 def longest(one: PlacedWords, other: PlacedWords) -> Run | None:

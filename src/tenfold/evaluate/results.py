@@ -213,8 +213,8 @@ def _digest(lines: bytes) -> str:
 
 
 def _are_of(lines: bytes, result: Result) -> bool:
-    """Whether these are the lines of its items; results from before this was written down count as whole."""
-    return not result.lines or result.lines == _digest(lines)
+    """Whether these are the lines of its items."""
+    return result.lines == _digest(lines)
 
 
 def _said(item: Item) -> dict[str, Any]:

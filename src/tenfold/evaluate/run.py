@@ -4,10 +4,11 @@ Everything that can be refused is refused first: tasks and their items are read,
 anything. A result that is there already, of the same model, prompts and settings, is not measured again.
 """
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine, TrainedModel
 from tenfold.evaluate.loaded import Loaded, find_tasks, load
-from tenfold.evaluate.prompts import Asked, choose_shots, program, requests
+from tenfold.evaluate.prompts import Asked, program, requests
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
 from tenfold.evaluate.results import Item, Result, already, check_writable, prompts_fingerprint, result_name, write_result
 from tenfold.evaluate.rules import RULES, Rule
@@ -30,7 +31,6 @@ from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import Task, read_task
 from tenfold.evaluate.worth import may_run, written_items
 from tenfold.generate.complete import check_decodes
-from tenfold.generate.config import Weights
 from tenfold.train.device import machine
 
 SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
@@ -57,23 +57,6 @@ class Watch:
         """It is there; `fresh` if it was measured now."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A model, and who it is."""
-
-    model: TrainedModel
-    path: str
-    weights: Weights
-    engine: Answers | None = None
-    """Made where something is to be measured, and not before: weights are prepared for it."""
-    _made: list[Answers] = field(default_factory=list, init=False, repr=False)
-
-    def answers(self) -> Answers:
-        if not self._made:
-            self._made.append(self.engine or Engine(self.model, weights=self.weights))
-        return self._made[0]
-
-
 def evaluate(
     model: TrainedModel,
     tasks: Sequence[str],
@@ -97,7 +80,7 @@ def evaluate(
         _check_can_be_asked(each, loaded, settings, model.config.context)
     check_writable(out)
     who = {"path": path, **describe(model)}
-    asker = Measured(model, path, settings.weights, engine)
+    asker = functools.cache(lambda: engine or Engine(model, weights=settings.weights))  # made where something is measured
     plans = [(each, k) for each in loaded for k in each.counts]
     found = []
     for number, (each, k) in enumerate(plans, start=1):
@@ -114,9 +97,9 @@ def check_model(model: TrainedModel) -> None:
 
 
 def _check_can_be_asked(each: Loaded, loaded: Sequence[Loaded], settings: EvalSettings, context: int) -> None:
-    """Refuses what would otherwise be found when its turn comes: results of two tasks in one file, too few examples for some item, a text
-    longer than the model's context."""
-    task, most = each.task, max(each.counts)
+    """Refuses what would otherwise be found when its turn comes: results of two tasks in one file, a text longer than the model's
+    context."""
+    task = each.task
     if alike := [str(other.task.file) for other in loaded if other.task.name == task.name and other is not each]:
         raise UserError(
             f"{task.file} and {alike[0]} are both called {task.name}, as their results would be.\n  Rename one, or measure each alone."
@@ -126,8 +109,6 @@ def _check_can_be_asked(each: Loaded, loaded: Sequence[Loaded], settings: EvalSe
             f"{task.name} writes up to {task.max_tokens} tokens (max_tokens), but the model knows {context} positions (model.context), and "
             f"reads at least one.\n  Use at most {context - 1}, or leave the task out."
         )
-    for example in each.test if most else ():
-        choose_shots(task, example, each.pool, most, settings.seed)
 
 
 def describe(model: TrainedModel) -> dict[str, Any]:
@@ -150,9 +131,12 @@ def _digest(numbers: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=8).hexdigest()
 
 
-def _result(each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[str, Any], asker: Measured, watch: Watch) -> Result:
-    task, written = each.task, settings.written()
-    shots = [choose_shots(task, example, each.pool, k, settings.seed) for example in each.test]
+def _result(
+    each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[str, Any], asker: Callable[[], Answers], watch: Watch
+) -> Result:
+    task = each.task
+    written = settings.written() | {"rules": ",".join(asked_rules(task, settings) or RULES)}
+    shots = [drawn[:k] for drawn in each.shots]
     asked = [requests(task, example, before) for example, before in zip(each.test, shots, strict=True)]
     abouts = [asked_item(example, before, asks) for example, before, asks in zip(each.test, shots, asked, strict=True)]
     marked = [
@@ -168,7 +152,7 @@ def _result(each: Loaded, k: int, settings: EvalSettings, out: Path, who: dict[s
         watch.result(there, out / f"{name}.json", False)
         return there
     began = time.perf_counter()
-    items = list(_items(each, asked, abouts, settings, asker.answers(), watch))
+    items = list(_items(each, asked, abouts, settings, asker(), watch))
     chance = chance_of(task, each.test)
     result = Result(
         task.name,

@@ -30,7 +30,7 @@ from tenfold.report.samples import samples_page
 
 SCRATCH = ".looking-up"
 SAMPLES, COPIES, RESULT, PAGE = "samples.jsonl", "copies.jsonl", "result.json", "samples.html"
-HUMAN, GPT3 = "people (held out)", "GPT-3 175B"
+HUMAN, HELD_OUT, GPT3 = "people", "people (held out)", "GPT-3 175B"
 END = "<|endoftext|>"
 LONGEST = 500  # words that are measured of a text, where `words` is 0
 FEWEST = 20  # words below which nothing can be said
@@ -144,7 +144,7 @@ def _columns(engine: Answers | None, out: Path, settings: SamplesSettings, name:
         columns[HUMAN] = read_texts(settings.human)
     elif settings.corpus:
         held_out = training(settings.corpus).held_out_texts(10 * settings.samples)
-        columns |= {HUMAN: held_out} if held_out else {}
+        columns |= {HELD_OUT: held_out} if held_out else {}
     if settings.gpt3:
         columns[GPT3] = read_texts(settings.gpt3)
     if not columns:

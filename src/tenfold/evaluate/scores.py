@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from tenfold.corpus.files import fingerprint
@@ -37,10 +38,7 @@ def chance_of(task: Task, examples: Sequence[Example]) -> float | None:
 def asked_item(example: Example, shots: Sequence[Example], asked: Asked) -> dict[str, Any]:
     """The fields of an Item that are known before the model answers."""
     scored = [[each.context, each.text] for each in asked.scored]
-    writing = asked.writing and [
-        asked.writing.context, asked.writing.stop, asked.writing.max_tokens, asked.writing.beams, asked.writing.length_penalty,
-        asked.writing.temperature, asked.writing.samples, asked.writing.seed,
-    ]  # fmt: skip
+    writing = asked.writing and astuple(asked.writing)
     return {
         "id": example.id,
         "prompt": fingerprint(scored, writing, asked.rolling),

@@ -5,19 +5,18 @@ Each folder named with --data is looked in first; it may be an unpacked wheel, h
 """
 
 import csv
-import gzip
 import importlib.metadata
 import io
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
+from tenfold.corpus.readers import COMPRESSION
 from tenfold.errors import UserError
 from tenfold.evaluate.templates import check_expression, value
 
@@ -166,10 +165,11 @@ def read(file: Found, where: dict[str, Any] | None = None) -> Iterator[Item]:
     path = PurePosixPath(file.name)
     with _opened(file) as opened:
         stream: IO[bytes] = opened
-        if path.suffix == ".gz":
-            stream, path = cast(IO[bytes], gzip.open(opened)), path.with_suffix("")
-        elif path.suffix == ".zst":
-            stream, path = io.BufferedReader(_Frames(opened), 1 << 20), path.with_suffix("")
+        if path.suffix in COMPRESSION:
+            import pyarrow
+
+            unpacked = pyarrow.input_stream(opened, compression=COMPRESSION[path.suffix])
+            stream, path = io.BufferedReader(unpacked, 1 << 20), path.with_suffix("")
         if path.suffix not in (".jsonl", *READERS):
             raise UserError(
                 f"{file.name} ends in {path.suffix!r}: items are read from .jsonl, {', '.join(READERS)}, with .gz or .zst or without"
@@ -183,7 +183,6 @@ def read(file: Found, where: dict[str, Any] | None = None) -> Iterator[Item]:
             KeyError,
             RecursionError,
             csv.Error,
-            zlib.error,
         ) as error:  # pyarrow's errors are ValueErrors
             raise UserError(f"{file.name} could not be read: {error}.\n  Is it whole, and is it what its name says?") from error
 
@@ -193,39 +192,6 @@ def _opened(file: Found) -> IO[bytes]:
         return file.open()
     except OSError as error:
         raise UserError(f"{file.name} could not be read: {error.strerror}.\n  Give yourself the right to, or name another.") from None
-
-
-class _Frames(io.RawIOBase):
-    """What a .zst holds. The library's own reader takes a file that was cut off for a shorter one; this raises EOFError."""
-
-    def __init__(self, file: IO[bytes]):
-        self.file, self.frame, self.left, self.out = file, None, b"", memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        while not self.out:
-            data = self.left or self.file.read(1 << 17)
-            if not data and self.frame is not None:
-                raise EOFError("it ends in the middle")
-            if not data:
-                return 0
-            self.out = self._more(data)
-        count = min(len(buffer), len(self.out))
-        buffer[:count], self.out = self.out[:count], self.out[count:]
-        return count
-
-    def _more(self, data: bytes) -> memoryview:
-        import zstandard
-
-        frame: Any = self.frame or zstandard.ZstdDecompressor().decompressobj()
-        try:
-            found = frame.decompress(data)
-        except zstandard.ZstdError as error:
-            raise ValueError(error) from error
-        self.frame, self.left = (None, frame.unused_data) if frame.eof else (frame, b"")
-        return memoryview(found)
 
 
 def _jsonl(stream: IO[bytes], where: dict[str, Any]) -> Iterator[Item]:

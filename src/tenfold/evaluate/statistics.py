@@ -56,7 +56,7 @@ def mean(values_N, seed: int = 0, repeats: int = REPEATS) -> Estimate:
     """A mean with its error and interval. Raises UserError where there are no items."""
     values_N = _some(values_N)
     drawn_R = bootstrap_means(values_N[:, None], seed, repeats)[:, 0]
-    return Estimate(float(values_N.mean()), standard_error(values_N), *_interval(drawn_R))
+    return Estimate(float(values_N.mean()), standard_error(values_N), *interval(drawn_R))
 
 
 def ratio(over_N, under_N, seed: int = 0, repeats: int = REPEATS, scale: Callable[[float], float] = float) -> Estimate:
@@ -72,7 +72,7 @@ def ratio(over_N, under_N, seed: int = 0, repeats: int = REPEATS, scale: Callabl
     error = standard_error((pairs_N2[:, 0] - value * pairs_N2[:, 1]) / under) * slope
     drawn_R2 = bootstrap_means(pairs_N2, seed, repeats)
     drawn_R2 = drawn_R2[drawn_R2[:, 1] != 0]  # of few items, some of them empty, a sample may hold no text at all
-    low, high = _interval(drawn_R2[:, 0] / drawn_R2[:, 1])
+    low, high = interval(drawn_R2[:, 0] / drawn_R2[:, 1])
     return Estimate(scale(value), error, scale(low), scale(high))
 
 
@@ -87,7 +87,7 @@ def paired(first_N, second_N, seed: int = 0, repeats: int = REPEATS) -> Differen
     tail = min(int((drawn_R <= 0).sum()), int((drawn_R >= 0).sum()))
     p = min(1.0, 2 * max(tail, 0.5) / repeats)
     better, worse = int((gain_N > 0).sum()), int((gain_N < 0).sum())
-    return Difference(float(gain_N.mean()), standard_error(gain_N), *_interval(drawn_R), p, len(gain_N), better, worse)
+    return Difference(float(gain_N.mean()), standard_error(gain_N), *interval(drawn_R), p, len(gain_N), better, worse)
 
 
 def centred(score: float, chance: float) -> float:
@@ -108,7 +108,7 @@ def bootstrap_means(rows_NC: np.ndarray, seed: int = 0, repeats: int = REPEATS) 
     return np.concatenate([rows_NC[drawn_RN].mean(axis=1) for drawn_RN in blocks])
 
 
-def _interval(drawn_R: np.ndarray) -> tuple[float, float]:
+def interval(drawn_R: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(drawn_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

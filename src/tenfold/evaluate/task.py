@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from tenfold.errors import UserError
+from tenfold.evaluate.rules import RULES
 from tenfold.evaluate.sources import Source
 from tenfold.evaluate.templates import check_expression, check_template
 
 FOLDER = Path(__file__).parent / "tasks"
 KINDS = ("choice", "write", "perplexity", "code")
-SCORINGS = ("sum", "token", "byte", "char", "answer", "empty")
 METRICS = {
     "choice": ("accuracy", "greedy"),
     "write": ("exact", "normalised", "f1", "f1_coqa", "f1_drop", "number"),
@@ -110,7 +110,7 @@ class Task:
         if not self.name or Path(self.name).name != self.name:
             raise UserError(f"name is {self.name!r}: give a word without slashes, which files of results can be called by")
         _one_of("kind", self.kind, KINDS)
-        _one_of("scoring", self.scoring, SCORINGS)
+        _one_of("scoring", self.scoring, RULES)
         _one_of(f"metric of a task of kind {self.kind}", self.metric, METRICS[self.kind])
         for name in TEMPLATES:
             check_template(getattr(self, name))

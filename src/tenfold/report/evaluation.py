@@ -17,6 +17,17 @@ from tenfold.report.tables import duration
 
 RULES = ("sum", "token", "byte", "char", "answer", "empty")
 SHARES = (*RULES, "accuracy", "exact", "f1")  # shown in percent, as is pass@k
+FIELDS = {
+    "scores": dict,
+    "model": dict,
+    "settings": dict,
+    "items": int,
+    "of": int,
+    "cut": int,
+    "prompts": str,
+    "tokenizer": str,
+    "seconds": int | float,
+}
 SHOWN = 3  # items right, and as many wrong
 LETTERS = 1200  # of a text of an item
 
@@ -40,7 +51,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged: {error}.\n  Say the same `tenfold eval` again.") from error
         if isinstance(result, dict) and {"task", "shots", "scores", "own"} <= result.keys():
-            if damaged := [name for name in ("scores", "model", "settings") if not isinstance(result.get(name), dict)]:
+            if damaged := [name for name, kind in FIELDS.items() if not isinstance(result.get(name), kind)]:
                 raise UserError(f"{path} is damaged: {damaged[0]} is missing.\n  Say the same `tenfold eval` again.")
             if result["own"] not in result["scores"]:
                 raise UserError(f"{path} is damaged: scores.{result['own']} is missing.\n  Say the same `tenfold eval` again.")

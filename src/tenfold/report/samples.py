@@ -43,7 +43,7 @@ def samples_page(out: Path, result: dict[str, Any], copies: Sequence[dict[str, A
         counts=[f"{column['texts']:,}" for column in columns],
         rows=[row for row in map(lambda each: _row(each, columns), ROWS) if row],
         corpus=result.get("corpus"),
-        length=[box for box in (drawn(_coherence(columns)), drawn(_distance(columns)) and _back(_distance(columns))) if box],
+        length=[box for box in (drawn(_coherence(columns)), _back(_distance(columns))) if box],
         model=[box for box in (drawn(_model(columns, "gain")), drawn(_model(columns, "given"))) if box],
         new=drawn(_new(columns)),
         copied=[{"name": column["name"], "colour": at, "rows": _copied(column["name"], copies)} for at, column in enumerate(columns)],
@@ -105,10 +105,12 @@ def _distance(columns: Sequence[dict[str, Any]]) -> Figure:
 def _back(figure: Figure) -> dict[str, Any] | None:
     """The plot with distances for ticks: its axis goes by their powers of two."""
     box = drawn(figure)
+    if box is None:
+        return None
     count = len(figure.series[0].x)
     names = [f"<{2 * NEAREST}", *(number(NEAREST * 2**at) for at in range(1, count))]
     ticks = [{"at": 100 * at / (count - 1), "text": name} for at, name in enumerate(names)]
-    return box and {**box, "x_ticks": ticks}
+    return {**box, "x_ticks": ticks}
 
 
 def _model(columns: Sequence[dict[str, Any]], what: str) -> Figure:
