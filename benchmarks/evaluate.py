@@ -27,8 +27,11 @@ NAMES = ("lambada", "hellaswag", "piqa", "arc_easy", "arc_challenge", "winogrand
 
 def run(command: list[str]) -> float:
     """Seconds that it took. Its words are shown where it fails."""
+    kept = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }  # or each would compile its imports anew
     started = time.perf_counter()
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(command, capture_output=True, text=True, env=kept)
     if ended.returncode:
         sys.exit(f"{' '.join(command[:4])} ... failed:\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}")
     return time.perf_counter() - started

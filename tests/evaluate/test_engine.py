@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from tenfold.api import Model
 from tenfold.errors import UserError
-from tenfold.evaluate.engine import Engine
+from tenfold.evaluate.engine import Engine, chosen, head_parts
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing
 from tenfold.generate.decode import prepare_for_decode
 from tenfold.model.cache import empty_cache
+from tenfold.model.config import ModelConfig
 from tenfold.model.transformer import forward, logits
 
 KINDS = {
@@ -184,3 +186,24 @@ def test_rounded_weights_stay_near(tiny_model, weights):
     exact = np.array([answer.total for answer in Engine(model, row=64, batch=2).score(REQUESTS)])
     found = np.array([answer.total for answer in Engine(model, weights, row=64, batch=2).score(REQUESTS)])
     assert 0 < np.abs(found / exact - 1).max() < 0.1
+
+
+@pytest.mark.parametrize("part", [1, 7, 48, 4096])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_head_in_parts_says_what_it_says_whole(monkeypatch, part, bias):
+    monkeypatch.setattr("tenfold.evaluate.engine.PART", part)
+    numbers, V, D = np.random.default_rng(0), 50, 8
+    config = ModelConfig(vocab=V, context=8, layers=1, embed=D, heads=2, dtype="float32")
+    params = {"head": jnp.asarray(numbers.normal(size=(V, D)) * 40, jnp.float32)}
+    if bias:
+        params |= {"head_bias": jnp.asarray(numbers.normal(size=V), jnp.float32)}
+    x_CD, targets_CR = numbers.normal(size=(5, D)).astype("float32"), numbers.integers(0, V, (5, 4))
+    whole_CV = np.asarray(logits(params, config, x_CD[None])[0], np.float64)
+    targets_CR[:, 0] = whole_CV.argmax(-1)
+    parts = head_parts(params)
+    assert len(parts) == -(-V // part)
+    logprob_CR, likeliest_CR = chosen(parts, config, x_CD, jnp.asarray(targets_CR))
+    largest_C1, target_CR = whole_CV.max(-1, keepdims=True), np.take_along_axis(whole_CV, targets_CR, 1)
+    logz_C1 = largest_C1 + np.log(np.exp(whole_CV - largest_C1).sum(-1, keepdims=True))
+    np.testing.assert_allclose(logprob_CR, target_CR - logz_C1, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(likeliest_CR, target_CR == largest_C1)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.forms import Adapted, Int8, dense, dense_params, quantise, quantised_params
+from tenfold.model.forms import Adapted, Int8, bits, dense, dense_params, quantise, quantised_params, spelled
 from tenfold.model.layers import linear, linear_many, lookup, low_rank
 from tenfold.model.params import init_params
+from tenfold.model.transformer import forward
 from tenfold.objectives.causal import causal_loss
 
 CONFIG = ModelConfig(vocab=256, context=8, layers=2, embed=64, heads=4, dtype="float32")
@@ -81,3 +82,14 @@ def test_dropout_is_of_the_adapters_input_only():
     x, keys = random(4, 6, 8), jax.random.split(jax.random.key(1), 4)
     w = Adapted(random(8, 5), jnp.zeros((8, 2)), random(2, 5), keys, 1.0, 0.5)
     np.testing.assert_allclose(linear(x, w, None, CONFIG), x @ w.weight, atol=1e-5)
+
+
+def test_bits_are_the_weights_they_spell_and_whole_loops_read_them():
+    config = ModelConfig(vocab=64, context=8, layers=3, embed=16, heads=2, dtype="bfloat16", scan=True)
+    params = init_params(jax.random.key(0), config)
+    params |= {"blocks": jax.tree.map(lambda w: w.astype(jnp.bfloat16), params["blocks"])}
+    as_bits = params | {"blocks": jax.tree.map(bits, params["blocks"])}
+    jax.tree.map(np.testing.assert_array_equal, spelled(as_bits), params)
+    tokens_BT = jnp.arange(16).reshape(2, 8)
+    states = [jax.jit(lambda params: forward(params, config, tokens_BT).x_BTD)(each) for each in (params, as_bits)]
+    np.testing.assert_array_equal(*states)

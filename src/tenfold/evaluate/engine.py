@@ -28,12 +28,15 @@ from tenfold.generate.decode import prepare_for_decode
 from tenfold.model.attention.kinds import takes_trees
 from tenfold.model.attention.tree import Tree
 from tenfold.model.config import ModelConfig
+from tenfold.model.forms import Turned8
 from tenfold.model.matmul import rows as flat
 from tenfold.model.params import Params
-from tenfold.model.transformer import forward, logits
+from tenfold.model.transformer import forward, head, logits
 
 CHUNK = 256
-"""C: of 50,000 logits each, 50 MiB."""
+"""C: as many as make a product fast, and few enough that the last chunk's empty places cost little."""
+PART = 4096
+"""V: tokens of the head whose logits are there at a time, 4 MiB of a chunk."""
 WRITTEN_AT_ONCE = 16
 """Rows of a cache: texts, or beams of them."""
 Progress = Callable[[int, int], None]
@@ -78,10 +81,11 @@ class Engine:
         self._programs: set[tuple] = set()
 
     @functools.cached_property
-    def _reader(self) -> tuple[Params, ModelConfig]:
-        """The weights as scoring reads them: it compiles one block, which all layers share."""
+    def _reader(self) -> tuple[Params, list[Params], ModelConfig]:
+        """The weights as scoring reads them: it compiles one block, which all layers share; and the head in parts."""
         config = replace(self._model.config, expert_capacity=0.0)  # or a score would depend on what is asked beside it
-        return prepare_for_decode(self._model.params, config, self._weights, scan=True)
+        params, config = prepare_for_decode(self._model.params, config, self._weights, scan=True)
+        return params, head_parts(params), config
 
     @functools.cached_property
     def _writer(self) -> Writer:
@@ -158,8 +162,8 @@ class Engine:
         batch = packed(rows, self._rows_of(T), CHUNK)
         tree = Tree(jnp.asarray(batch.positions_BT), jnp.asarray(batch.ends_BT)) if self.share else None
         self._programs.add(("score", *batch.tokens_BT.shape))
-        params, config = self._reader
-        answers = score_rows(params, config, batch.tokens_BT, tree, batch.states_S, batch.targets_SR, batch.count)
+        params, parts, config = self._reader
+        answers = score_rows(params, parts, config, batch.tokens_BT, tree, batch.states_S, batch.targets_SR, batch.count)
         return rows, batch, answers
 
 
@@ -189,15 +193,16 @@ def _likelihood(values: Sequence[Values], cut: int) -> Likelihood:
 
 @functools.partial(jax.jit, static_argnames=("config",))
 def score_rows(
-    params: Params, config: ModelConfig, tokens_BT, tree: Tree | None, states_S, targets_SR, count
+    params: Params, parts: Sequence[Params], config: ModelConfig, tokens_BT, tree: Tree | None, states_S, targets_SR, count
 ) -> tuple[jax.Array, jax.Array]:
-    """For each of the first `count` entries, the log-probabilities f32[S, R] of its targets, and whether each is the likeliest token."""
+    """For each of the first `count` entries, the log-probabilities f32[S, R] of its targets, and whether each is the likeliest token.
+    `parts` are the head's, from `head_parts`."""
     x_ND = flat(forward(params, config, tokens_BT, tree=tree).x_BTD)
 
     def chunk(number, found):
         first = number * CHUNK
         x_CD = x_ND[jax.lax.dynamic_slice_in_dim(states_S, first, CHUNK)]
-        answers = chosen(logits(params, config, x_CD[None])[0], jax.lax.dynamic_slice_in_dim(targets_SR, first, CHUNK))
+        answers = chosen(parts, config, x_CD, jax.lax.dynamic_slice_in_dim(targets_SR, first, CHUNK))
         return tuple(jax.lax.dynamic_update_slice_in_dim(all, new, first, 0) for all, new in zip(found, answers, strict=True))
 
     S = states_S.shape[0]
@@ -205,9 +210,27 @@ def score_rows(
     return jax.lax.fori_loop(0, (count + CHUNK - 1) // CHUNK, chunk, nothing)
 
 
-def chosen(logits_CV: jax.Array, targets_CR: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The targets' log-probabilities, f32[C, R], and whether no token is likelier."""
-    target_CR = jnp.take_along_axis(logits_CV, targets_CR, 1)
-    largest_C1 = logits_CV.max(-1, keepdims=True)
-    logz_C1 = largest_C1 + jnp.log(jnp.exp(logits_CV - largest_C1).sum(-1, keepdims=True))
-    return target_CR - logz_C1, target_CR >= largest_C1
+def head_parts(params: Params) -> list[Params]:
+    """The head as several, of at most PART tokens each, in order; one that is in 8 bits is one part."""
+    table_VD, bias_V = head(params)
+    whole = {"head": table_VD} if bias_V is None else {"head": table_VD, "head_bias": bias_V}
+    if isinstance(table_VD, Turned8):
+        return [whole]
+    return [{name: rows[a : a + PART] for name, rows in whole.items()} for a in range(0, table_VD.shape[0], PART)]
+
+
+def chosen(parts: Sequence[Params], config: ModelConfig, x_CD: jax.Array, targets_CR: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The targets' log-probabilities, f32[C, R], and whether no token is likelier. The logits of one part of the head are there at a time
+    (the online softmax of Milakov and Gimelshein 2018, section 3), so that they stay in the processor's cache."""
+    largest_C1, total_C1 = jnp.full((x_CD.shape[0], 1), -jnp.inf), jnp.zeros((x_CD.shape[0], 1))
+    target_CR, first = jnp.zeros(targets_CR.shape, jnp.float32), 0
+    for part in parts:
+        logits_CV = logits(part, config, x_CD[None])[0]
+        V, before_C1 = logits_CV.shape[1], largest_C1
+        largest_C1 = jnp.maximum(before_C1, logits_CV.max(-1, keepdims=True))
+        total_C1 = total_C1 * jnp.exp(before_C1 - largest_C1) + jnp.exp(logits_CV - largest_C1).sum(-1, keepdims=True)
+        index_CR = targets_CR - first
+        here_CR = jnp.take_along_axis(logits_CV, jnp.clip(index_CR, 0, V - 1), 1)
+        target_CR = jnp.where((index_CR >= 0) & (index_CR < V), here_CR, target_CR)
+        first += V
+    return target_CR - (largest_C1 + jnp.log(total_C1)), target_CR >= largest_C1

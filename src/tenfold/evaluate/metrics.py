@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tenfold.errors import UserError
 
@@ -113,6 +112,8 @@ def _harmonic(common: int, said: int, wanted: int) -> float:
 def _aligned(said: list[list[str]], wanted: list[list[str]]) -> float:
     """The mean F1 of the best one-to-one pairing of spans; spans without a partner count 0. Two decimals, as DROP's script."""
     scores = np.array([[_bags(one, other) for other in said] for one in wanted])
+    from scipy.optimize import linear_sum_assignment  # takes most of a second, and few tasks need it
+
     rows, columns = linear_sum_assignment(-scores)
     return round(float(scores[rows, columns].sum()) / max(scores.shape), 2)
 

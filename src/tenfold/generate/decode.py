@@ -20,7 +20,7 @@ from tenfold.generate.sampling import position_keys, sample
 from tenfold.model.adapters import MODULES
 from tenfold.model.cache import Cache, empty_cache
 from tenfold.model.config import ModelConfig
-from tenfold.model.forms import INPUT_AXES, Turned8, as_head, turned8
+from tenfold.model.forms import INPUT_AXES, Turned8, as_head, bits, turned8
 from tenfold.model.params import Params, restack
 from tenfold.model.transformer import forward, head, logits
 
@@ -125,7 +125,10 @@ def _prepare_block(block: Params, config: ModelConfig, int8: bool) -> Params:
         module, name = path[-2].key, path[-1].key
         if name.endswith(("bias", "scale")) or name == "router":
             return w
-        return turned8(w, INPUT_AXES[name]) if int8 and module in MODULES else w.astype(config.dtype)
+        if int8 and module in MODULES:
+            return turned8(w, INPUT_AXES[name])
+        as_bits = config.scan and config.dtype == "bfloat16" and jax.default_backend() == "cpu"
+        return bits(w.astype(config.dtype)) if as_bits else w.astype(config.dtype)
 
     return jax.tree_util.tree_map_with_path(prepare, block)
 

@@ -68,6 +68,20 @@ class Adapted:
         return self.weight.shape
 
 
+@jax.tree_util.register_dataclass
+@dataclass
+class Bits:
+    """bf16 weights as their bits, uint16. A loop over stacked bf16 weights turns the stack to f32 at every call on CPUs, as XLA's backend
+    there has no slices of bf16; of whole numbers it has. The forward pass spells them out a layer at a time. It has no gradient.
+    """
+
+    words: jax.Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.words.shape
+
+
 FORMS = (Int8, Turned8, Adapted)
 
 
@@ -93,6 +107,20 @@ def as_head(table_VD: jax.Array) -> Turned8:
     """A table of tokens as the head that decoding in 8 bits reads."""
     small = quantise(table_VD.astype(jnp.float32), (1,))
     return Turned8(small.values, small.scale[:, 0], table_VD.shape[::-1])
+
+
+def bits(w: jax.Array) -> Bits:
+    """bf16 weights as their bits."""
+    return Bits(jax.lax.bitcast_convert_type(w, jnp.uint16))
+
+
+def spelled(weights):
+    """A tree of weights with those that are bits as numbers again."""
+
+    def spell(w):
+        return jax.lax.bitcast_convert_type(w.words, jnp.bfloat16) if isinstance(w, Bits) else w
+
+    return jax.tree.map(spell, weights, is_leaf=lambda w: isinstance(w, Bits))
 
 
 def dense(w) -> jax.Array:

@@ -15,7 +15,7 @@ from tenfold.model.attention.kinds import attend, attend_across, attend_cached, 
 from tenfold.model.attention.tree import Tree
 from tenfold.model.cache import Cache, DilatedCache, LayerCache, extend
 from tenfold.model.config import AttentionKind, Dense, ModelConfig
-from tenfold.model.forms import dense
+from tenfold.model.forms import dense, spelled
 from tenfold.model.layers import ACTIVATIONS, linear, linear_many, lookup, mlp, norm, plus, sub_norm
 from tenfold.model.matmul import matmul_transposed
 from tenfold.model.moe import Routing, moe, no_routing
@@ -140,6 +140,7 @@ def blocks(stacks: list, config: ModelConfig, x_BTD, caches: list | None, around
 
     def one_round(carry, layers_and_caches):
         (x_BTD, routing), (layers, round_caches) = carry, layers_and_caches
+        layers = spelled(layers)
         new_caches = []
         for kind, layer, layer_cache in zip(kinds, layers, round_caches, strict=True):
             x_BTD, new_cache, routed = block(layer, config, kind, x_BTD, layer_cache, around)
