@@ -2,13 +2,14 @@
 
     python benchmarks/longnet_quality.py documents --folder FOLDER --out TEXTS
     python benchmarks/longnet_quality.py text --documents FOLDER_OF_LONG_TEXTS [--contexts 1024 4096 16384] [--tokens 2000000] [--seeds 3]
-    python benchmarks/longnet_quality.py recall [--context 1024] [--steps 1000] [--seeds 3]
+    python benchmarks/longnet_quality.py recall [--context 1024] [--pairs 1] [--steps 500] [--seeds 3]
 
 `documents` joins the files of a folder, such as a system's documentation, into long texts: TEXTS/train and TEXTS/held-out, every twentieth.
 `text` trains each kind at each context and measures it at each, on the same held-out text: the layout of LongNet's Table 2 (Ding et al.
 2023). `recall` trains each on rows with pairs of a key and a value among noise, asks for every value at the end of the row, and prints how
-many are right by their distance. Models are equal in shape, so in parameters; so are the tokens of a step, whatever the context. Figures
-are means over seeds with a 95% interval (Student's t), and the processor's seconds, of all cores together. Both go on where they stopped.
+many are right by their distance; with one pair it is a needle in a haystack. Models are equal in shape, so in parameters; so are the
+tokens of a step, whatever the context. Figures are means over seeds with a 95% interval (Student's t), and the processor's seconds, of all
+cores together. Both go on where they stopped.
 """
 
 import argparse
@@ -25,8 +26,9 @@ BAND = 256
 KINDS = {"dense": "dilated:{context}x1", "banded": f"banded:{BAND}", "longnet": f"geometric:{BAND},2"}
 """One segment as long as the context is dense attention, by the code that keeps no scores for the backward pass."""
 STEP_TOKENS = 16384
+RECALL_TOKENS = 8192
 LETTERS = 500_000
-PAIRS, KEYS, VALUES, NOISE = 8, 64, 64, 128
+KEYS, VALUES, NOISE = 32, 32, 64
 DISTANCES = 4
 """Equal parts of the row in which recall is counted apart."""
 
@@ -167,21 +169,27 @@ def once_text(options, kind: str, context: int, seed: int) -> dict:
     return once(options, f"{kind}-{context}-{seed}", lambda: text_run(options, kind, context, seed))
 
 
-def recall_rows(numbers: np.random.Generator, rows: int, context: int):
-    """int32[B, T] tokens, targets, f32 weights that count the values asked for, and int[B, PAIRS] how far back each was told.
+def recall_rows(numbers: np.random.Generator, rows: int, context: int, pairs: int, often: int = 0):
+    """int32[B, T] tokens, targets, f32 weights that count the values asked for, and int[B, pairs] how far back each was told.
 
     A pair is two tokens, a key and its value; keys are told once, at random places among noise, and asked for in random order at the end.
+    In the first `often` rows pairs that were told come again at random places, an eighth of all tokens, and count as well: with a few
+    questions a row, small models take long to find that there is something to find.
     """
-    told_until = context - 2 * PAIRS
+    told_until = context - 2 * pairs
     tokens = numbers.integers(KEYS + VALUES, KEYS + VALUES + NOISE, (rows, context + 1))
-    weights, distance = np.zeros((rows, context), np.float32), np.zeros((rows, PAIRS), int)
+    weights, distance = np.zeros((rows, context), np.float32), np.zeros((rows, pairs), int)
     for row in range(rows):
-        keys, values = numbers.permutation(KEYS)[:PAIRS], KEYS + numbers.integers(0, VALUES, PAIRS)
-        places = np.sort(numbers.permutation(told_until // 2)[:PAIRS]) * 2
-        tokens[row, places], tokens[row, places + 1] = keys, values
-        asked = numbers.permutation(PAIRS)
-        at = told_until + 2 * np.arange(PAIRS)
-        tokens[row, at], tokens[row, at + 1] = keys[asked], values[asked]
+        told = np.stack([numbers.permutation(KEYS)[:pairs], KEYS + numbers.integers(0, VALUES, pairs)], 1)
+        slots = 2 * numbers.permutation(told_until // 2)
+        places, again = np.sort(slots[:pairs]), slots[pairs : pairs + told_until // 16]
+        for at in again if row < often else ():
+            if before := np.searchsorted(places, at):
+                tokens[row, at : at + 2] = told[numbers.integers(before)]
+                weights[row, at] = 1
+        asked, at = numbers.permutation(pairs), told_until + 2 * np.arange(pairs)
+        tokens[row, places[:, None] + np.arange(2)] = told
+        tokens[row, at[:, None] + np.arange(2)] = told[asked]
         weights[row, at], distance[row] = 1, at - places[asked]
     return tokens[:, :-1].astype(np.int32), tokens[:, 1:].astype(np.int32), weights, distance
 
@@ -200,25 +208,25 @@ def recall_run(options, kind: str, seed: int) -> dict:
     from tenfold.train.state import init_state, state_shardings
     from tenfold.train.step import jit_train_step
 
-    T, rows, start = options.context, max(1, STEP_TOKENS // options.context), time.process_time()
+    T, rows, start = options.context, max(1, RECALL_TOKENS // options.context), time.process_time()
     model = model_config(options, kind, KEYS + VALUES + NOISE, T)
     warmup = options.steps * rows * T // 20
-    optimizer_config = OptimizerConfig(learning_rate=2e-3, warmup_tokens=warmup)
+    optimizer_config = OptimizerConfig(learning_rate=3e-3, warmup_tokens=warmup)
     recipe = Recipe(model=model, optimizer=optimizer_config, train=TrainConfig(steps=options.steps, batch=rows))
     mesh, optimizer, numbers = make_mesh(recipe.mesh), make_optimizer(recipe), np.random.default_rng(seed)
     with jax.set_mesh(mesh):
         state = init_state(model, optimizer, mesh, seed)
         step = jit_train_step(model, optimizer, 0.0, state_shardings(model, optimizer, mesh))
         for number in range(options.steps):
-            tokens, targets, weights, _ = recall_rows(numbers, rows, T)
+            tokens, targets, weights, _ = recall_rows(numbers, rows, T, options.pairs, rows // 2)
             state, metrics = step(state, place_batch(Batch(tokens, targets, np.ones_like(tokens), weights), mesh, False))
             if (number + 1) % max(1, options.steps // 5) == 0:
                 print(f"  {kind}, seed {seed}, step {number + 1}: loss {float(metrics.loss):.3f}", flush=True)
         best = jax.jit(lambda params, tokens_BT: jnp.argmax(logits(params, model, forward(params, model, tokens_BT).x_BTD), -1))
         right, asked = np.zeros(DISTANCES), np.zeros(DISTANCES)
-        for _ in range(16):
-            tokens, targets, weights, distance = recall_rows(numbers, rows, T)
-            correct = (np.asarray(best(state.params, tokens)) == targets)[weights > 0].reshape(rows, PAIRS)
+        for _ in range(32):
+            tokens, targets, weights, distance = recall_rows(numbers, rows, T, options.pairs)
+            correct = (np.asarray(best(state.params, tokens)) == targets)[weights > 0].reshape(rows, options.pairs)
             part = np.minimum(distance * DISTANCES // T, DISTANCES - 1)
             right += np.bincount(part[correct], minlength=DISTANCES)
             asked += np.bincount(part.ravel(), minlength=DISTANCES)
@@ -264,7 +272,8 @@ def main() -> None:
             command.add_argument("--vocab", type=int, default=4096)
         else:
             command.add_argument("--context", type=int, default=1024)
-            command.add_argument("--steps", type=int, default=1000)
+            command.add_argument("--pairs", type=int, default=1)
+            command.add_argument("--steps", type=int, default=500)
     options = parser.parse_args()
     if options.function is documents:
         return documents(options)

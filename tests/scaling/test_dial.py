@@ -27,7 +27,7 @@ def test_the_exponents_are_those_of_gpt3s_table():
 
 
 @pytest.mark.parametrize("name", ["125m", "2.7b"])
-@pytest.mark.parametrize("dial", ["gpt3", "nanochat"])
+@pytest.mark.parametrize("dial", ["gpt3", "nanochat", "width"])
 def test_a_recipe_lies_on_its_own_line(name, dial):
     recipe = gpt3(name)
     again = at_size(recipe, round(recipe.model.embed / recipe.model.width), dial)
@@ -45,6 +45,7 @@ def test_larger_sizes_are_wider_deeper_and_calmer():
     assert small.optimizer.learning_rate > 6e-4 > large.optimizer.learning_rate
     assert small.train.batch < 256 < large.train.batch
     assert turned(recipe.model, 48, "nanochat").layers == 48
+    assert turned(recipe.model, 48, "width").layers == recipe.model.layers
 
 
 def test_layers_keep_the_pattern_of_attention_and_heads_their_groups():

@@ -3,7 +3,7 @@
 A size counts heads: a model of size 4 is four of the recipe's heads wide. The recipe itself lies on the line, and the rest follows by the
 proportions of GPT-3's eight models (Brown et al. 2020, table 2.1), each a least-squares line through the table in logarithms:
 
-    layers         ~ embed^0.61        from 12 at 768 wide to 96 at 12,288; nanochat's rule instead: layers ~ embed
+    layers         ~ embed^0.61        from 12 at 768 wide to 96 at 12,288; nanochat's rule instead: layers ~ embed; or they stay (width)
     learning rate  ~ N^-0.295          N = 12 layers embed^2, weights outside the embeddings
     batch          ~ N^0.29            rows; the context stays
 
@@ -19,9 +19,9 @@ from tenfold.model.config import ModelConfig
 from tenfold.train.batch_schedule import BatchSchedule, batch_schedule
 from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
 
-Dial = Literal["gpt3", "nanochat"]
+Dial = Literal["gpt3", "nanochat", "width"]
 
-DEPTH = {"gpt3": 0.612, "nanochat": 1.0}  # layers ~ embed^this
+DEPTH = {"gpt3": 0.612, "nanochat": 1.0, "width": 0.0}  # layers ~ embed^this
 RATE = -0.295  # learning rate ~ N^this
 BATCH = 0.290  # rows ~ N^this
 

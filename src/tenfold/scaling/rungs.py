@@ -31,7 +31,8 @@ class Ladder:
     isoflop: tuple[float, ...] = ()
     """Budgets in FLOPs: every size is also trained on what each budget leaves it, C / (FLOPs a token)."""
     dial: Dial = "gpt3"
-    """How depth grows with width: as in GPT-3's table, or in proportion (nanochat)."""
+    """How depth grows with width: as in GPT-3's table, in proportion (nanochat), or not at all (width), for small sizes, whose few layers
+    would grow by jumps."""
     target: int = 0
     """A size above all others, predicted when these are done. 0: say `tenfold ladder predict` for it."""
     held_out_tokens: int = HELD_OUT_TOKENS
