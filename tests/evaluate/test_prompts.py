@@ -257,6 +257,7 @@ def test_some_of_many_items_keep_their_order_and_their_ids(numbers):
         ({"question": "{{ '\\ud800' }}"}, "has no form in UTF-8"),
         ({"choices": "n"}, "choices is 0 for an item: 'n' must give a list of texts"),
         ({"question": "{{m}}"}, "item test/0: '{{m}}' could not be made for an item: 'm' is undefined.\n  Its fields are n, half, title."),
+        ({"question": "{{ {'m': none}.m }}"}, "could not be made for an item: a field whose text it asks for is null"),
         ({"id": "{{half}}"}, "two items have the id '0'"),
     ],
 )

@@ -1,6 +1,7 @@
 """Jinja2 in task files: templates that make text out of an item's fields, and expressions that make values.
 
-Both run in Jinja's sandbox, and a field that an item lacks is an error, never an empty string. Filters beside Jinja's own: `wikihow`,
+Both run in Jinja's sandbox, and a field that an item lacks, or that is null where its text is asked for, is an error, never an empty string
+or "None". Filters beside Jinja's own: `wikihow`,
 `wikitext`, `lower_first` and `spaced`.
 """
 
@@ -71,8 +72,14 @@ def wikitext(text: str) -> str:
     return text.replace(" \n", "\n").replace("\n ", "\n").replace(" N ", " 1 ").replace(" 's", "'s")
 
 
+def _said(value: Any) -> Any:
+    if value is None:
+        raise ValueError("a field whose text it asks for is null")
+    return value
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_said, keep_trailing_newline=True)
     environment.filters |= {"wikihow": wikihow, "wikitext": wikitext, "lower_first": lower_first, "spaced": spaced}
     return environment
 
