@@ -1,9 +1,10 @@
 """A ladder small enough to climb in seconds. For the tests of scaling/ and the command line."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tenfold.scaling.ladder import DONE, climb, facts, open_ladder
+from tenfold.scaling.ladder import DONE, climb, facts, one_by_one, open_ladder
 from tenfold.scaling.rungs import Ladder, Rung, rungs
 from tenfold.train.train import Quiet
 from tiny_run import tiny_recipe
@@ -41,7 +42,7 @@ class Killed(Quiet):
 def climbed(ladder: Ladder, out: Path, watching: Killed | None = None) -> bool:
     """The ladder trained in OUT."""
     opened = open_ladder(ladder, out)
-    return climb(opened, rungs(ladder, opened.shared, opened.parts), watching or Killed())
+    return climb(opened, rungs(ladder, opened.shared, opened.parts), partial(one_by_one, watching=watching or Killed()))
 
 
 def law(flops: float) -> float:

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tenfold.errors import UserError
 from tenfold.scaling import ladder
-from tenfold.scaling.ladder import ASIDE, DONE, climb, ladder_points, open_ladder, read_ladder, train_rung
+from tenfold.scaling.ladder import ASIDE, DONE, climb, ladder_points, one_by_one, open_ladder, read_ladder, train_rung
 from tenfold.scaling.points import chosen
 from tenfold.scaling.rungs import rungs
 from tenfold.scaling.timing import TIMING, time_rungs
@@ -90,7 +91,8 @@ def test_the_ladder_goes_on_without_what_diverged_and_does_not_train_it_again(da
 
     monkeypatch.setattr(ladder, "train_rung", train_rung)
     made = rungs(opened.ladder, opened.shared)
-    assert climb(opened, made, Killed()) and climb(opened, made, Killed())
+    each = partial(one_by_one, watching=Killed())
+    assert climb(opened, made, each) and climb(opened, made, each)
     assert trained == [rung.name for rung in made]
     assert [entry["state"] for entry in entries(opened.out)] == [DONE, ASIDE, DONE]
     with pytest.raises(UserError, match=rf"there are 2 to fit, as these were set aside:\n    {made[1].name}: diverged: here"):

@@ -25,6 +25,9 @@ class Work:
     budget_minutes: float = 0.0
     """Refuse a ladder that would take longer on this machine. 0: no bound."""
 
+    at_once: int = 1
+    """Models trained at once, each in a process on its share of this machine's cores: quicker where models are small. CPUs only."""
+
     @property
     def budget(self) -> Budget:
         """The two bounds."""

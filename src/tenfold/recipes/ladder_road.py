@@ -1,11 +1,13 @@
 """`tenfold ladder`, as a person sees it: its cost before it starts, each rung as it ends, the laws, the prediction and its test."""
 
+import json
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.table import Column, Table
 
 from tenfold.errors import UserError
@@ -14,14 +16,25 @@ from tenfold.recipes.show import Display
 from tenfold.report.ladder import ladder_report
 from tenfold.report.plots import number
 from tenfold.report.tables import duration
+from tenfold.scaling.at_once import check_at_once, trained_at_once
 from tenfold.scaling.budget import Budget, Cost, check_flops, check_minutes
 from tenfold.scaling.fit import Fit, compare, fit
 from tenfold.scaling.isoflop import approach_1, approach_2, approach_3
-from tenfold.scaling.ladder import Opened, climb, kept, ladder_curves, ladder_points, open_ladder, read_ladder
+from tenfold.scaling.ladder import (
+    Opened,
+    climb,
+    kept,
+    ladder_curves,
+    ladder_points,
+    one_by_one,
+    open_ladder,
+    read_ladder,
+    rung_path,
+)
 from tenfold.scaling.optimal import compute_optimal, over_training
 from tenfold.scaling.points import Point
 from tenfold.scaling.prediction import PREDICTION, predict, read_prediction, target_of, target_point, verify
-from tenfold.scaling.rungs import Ladder, rungs
+from tenfold.scaling.rungs import Ladder, Rung, rungs
 from tenfold.scaling.summary import summary
 from tenfold.scaling.timing import time_rungs
 from tenfold.train.device import machine
@@ -33,6 +46,7 @@ PAGE_BOOTSTRAP = 200  # fits of the page's bands, made anew after each model
 def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> int:
     """Prints what it will cost, trains what is not trained yet, and fits the laws. Returns 0, or 130 where it was stopped."""
     console, out = console or Console(highlight=False), work.out or Path("ladders") / ladder.recipe.name
+    check_at_once(work.at_once)
     check_flops(rungs(ladder, ladder.recipe.data), work.budget)
     with console.status("preparing documents ..."):
         opened = open_ladder(ladder, out)
@@ -44,8 +58,9 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     check_minutes(costs, work.budget)
 
     began = time.perf_counter()
-    console.print(f"The page, written anew after each model: {page(opened.out)}" if done else f"{len(asked)} models, one after the other.")
-    if not climb(opened, asked, partial(Display, console=console), partial(_after, console, out)):
+    how = "one after the other" if work.at_once == 1 else f"{work.at_once} at once"
+    console.print(f"The page, written anew after each model: {page(opened.out)}" if done else f"{len(asked)} models, {how}.")
+    if not _climbed(opened, asked, work.at_once, console):
         console.print("Stopped, with a checkpoint. The same command goes on from there.")
         return 130
     _show_laws(ladder_points(out), console)
@@ -58,6 +73,27 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     several = len(ladder.tokens_per_parameter) + len(ladder.isoflop) > 1  # or nothing tells size from tokens
     console.print(f"  next: tenfold ladder {then}" + (f"   tenfold ladder compute-optimal {out} --flops C" if several else ""))
     return 0
+
+
+def _climbed(opened: Opened, asked: list[Rung], at_once: int, console: Console) -> bool:
+    """False where it was stopped."""
+    after = partial(_after, console, opened.out)
+    if at_once == 1:
+        return climb(opened, asked, partial(one_by_one, watching=partial(Display, console=console)), after)
+    with console.status("starting ...") as status:
+        return climb(opened, asked, partial(trained_at_once, count=at_once, look=partial(_look, opened.out, status)), after)
+
+
+def _look(out: Path, status: Status, running: list[Rung]) -> None:
+    """How far those in training are, in the terminal's last line."""
+    far = [f"{rung.name} step {_step(out, rung):,}/{rung.recipe.train.steps:,}" for rung in running]
+    status.update(", ".join(far))
+
+
+def _step(out: Path, rung: Rung) -> int:
+    file = rung_path(out, rung.name) / "metrics.jsonl"
+    whole = file.read_text().split("\n")[:-1] if file.exists() else []  # the last line may be half written
+    return json.loads(whole[-1])["step"] if whole else 0
 
 
 def predict_target(out: Path, target: int, law: str | None, ratio: float | None, console: Console | None = None) -> int:

@@ -6,12 +6,12 @@ OUT holds
     rungs/NAME/                      the runs
     ladder.json                      what became of each rung; repeats to the last bit, so nothing in it is of the machine
     timing.json                      what does not repeat
-One rung is trained at a time, on all devices that the recipe's mesh takes.
+One rung is trained at a time, on all devices that the recipe's mesh takes, or on CPUs several at once (at_once.py).
 """
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +47,7 @@ MAY_GROW = ("sizes", "tokens_per_parameter", "isoflop", "target", "recipe.mesh."
 MEASURED_AT_ONCE = 8192  # tokens
 
 Watching = Callable[[Path], AbstractContextManager[Watch]]
+Trained = Callable[["Opened", list[Rung]], Iterator[tuple[Rung, dict[str, Any] | None]]]
 
 
 @dataclass(frozen=True)
@@ -128,23 +129,32 @@ def _shared(data: DataConfig, prepared: Prepared, out: Path) -> DataConfig:
     )
 
 
-def climb(opened: Opened, rungs: list[Rung], watching: Watching, after: Callable[[dict], None] = lambda entry: None) -> bool:
-    """Trains what is not yet trained, in order, and measures it; False where it was stopped. `after` gets each new entry of ladder.json.
+def climb(opened: Opened, rungs: list[Rung], trained: Trained, after: Callable[[dict], None] = lambda entry: None) -> bool:
+    """Has what is not yet trained `trained`, and keeps what comes of it; False where it was stopped. `after` gets each new entry of
+    ladder.json.
 
     A rung that diverges is set aside with its reason, and the ladder goes on.
     """
     entries = {rung.name: _entry(rung, opened) for rung in rungs} | kept(opened, rungs)
     write_ladder(opened, list(entries.values()))
-    for rung in rungs:
-        if entries[rung.name]["state"] != TO_DO:
-            continue
-        outcome = train_rung(opened, rung, watching)
+    whole = True
+    for rung, outcome in trained(opened, [rung for rung in rungs if entries[rung.name]["state"] == TO_DO]):
         if outcome is None:
-            return False
+            whole = False
+            continue
         entries[rung.name] = entries[rung.name] | outcome
         write_ladder(opened, list(entries.values()))
         after(entries[rung.name])
-    return True
+    return whole
+
+
+def one_by_one(opened: Opened, waiting: list[Rung], watching: Watching) -> Iterator[tuple[Rung, dict[str, Any] | None]]:
+    """(rung, what `train_rung` says of it) of each, in order, until one is stopped."""
+    for rung in waiting:
+        outcome = train_rung(opened, rung, watching)
+        yield rung, outcome
+        if outcome is None:
+            return
 
 
 def train_rung(opened: Opened, rung: Rung, watching: Watching) -> dict[str, Any] | None:
