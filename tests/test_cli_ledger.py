@@ -67,7 +67,7 @@ def test_help_and_refusals_come_without_jax(run_python):
         (["add", "one", "two"], "one and two is named."),
         (["add", "nowhere.yaml"], "nowhere.yaml could not be read"),
         (["add", "word", "--claim", "c", "--failed", "f"], "threshold is missing"),
-        ([*NEW], "this one says none"),
+        ([*NEW], "an experiment says exactly one of task, made and prompts; this one says none"),
         ([*NEW, "--prompt", "a", "b", "--expect", "c"], "2 texts follow --prompt and 1 --expect"),
         ([*NEW, "--made", "dancing"], "made is 'dancing', which nothing here makes"),
         (["run"], "no model is named."),
@@ -126,7 +126,7 @@ def test_the_starter_comes_whole_and_once(tenfold, tmp_path):
 
 
 def test_a_terminal_has_a_bar_and_a_line_for_each():
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False)
     one = from_words("one", {"claim": "c", "failed": "f", "threshold": 0.5, "made": "dates", "items": 20})
     with LedgerDisplay(console) as display:
         display.start("one", 2, 1, 3)

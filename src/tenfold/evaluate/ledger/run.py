@@ -21,6 +21,8 @@ from tenfold.evaluate.scores import chance_of, task_scores
 SHOWN = 4
 """Items kept as examples: half of them right, where there are so many."""
 LETTERS = 600  # of a text of an example
+BY_COST = ("choice", "perplexity", "write", "code")
+"""Kinds of tasks, those that take the least time first."""
 
 
 class LedgerWatch(Watch):
@@ -45,7 +47,7 @@ class Went:
 
 
 def who_is(model: TrainedModel, name: str, tokens: int | None = None, flops: float | None = None) -> Who:
-    """A model as the ledger knows it: the same weights in another place, or under another name, are the same model."""
+    """A model as the ledger knows it, by its numbers: in another place, or under another name, it is the same."""
     found = describe(model)
     return Who(name, fingerprint(found["fingerprint"], found["tokenizer"]), found["parameters"], tokens, flops)
 
@@ -60,13 +62,13 @@ def run(
     watch: LedgerWatch | None = None,
     engine: Answers | None = None,
 ) -> Went:
-    """Measures a model in the experiments, and writes what is new into the ledger. What cannot be run (its data are not there, the model is
+    """Measures a model in the experiments, quick ones first, and writes what is new into the ledger. What cannot be run (its data are not there, the model is
     too small for it) is left out with the reason, and the others go on. Raises UserError for a model that cannot be asked at all."""
     check_model(model)
     check_writable(ledger)
     watch, went = watch or LedgerWatch(), Went([], {}, [])
     engine = engine or Engine(model)
-    for number, experiment in enumerate(asked, start=1):
+    for number, experiment in enumerate(sorted(asked, key=lambda each: BY_COST.index(each.asks.kind)), start=1):
         if experiment.asks.kind == "code" and not run_code:
             went.code.append(experiment.name)
             continue
