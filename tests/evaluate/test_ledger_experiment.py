@@ -59,6 +59,11 @@ def test_what_a_file_says_is_read_as_it_was_written(tmp_path):
     assert asked(one).writing.context == '{"a": {{b}} é😀}\nSay {{x}}, "é" and {% y %}:'
 
 
+def test_a_skill_with_choices_may_be_asked_without_them():
+    free = made(prompts=None, made="capitals", check="contains", shots=1)
+    assert asked(free, shots=1).writing and examples(free.asks)[0].answers == (made(prompts=None, made="capitals")._items[0]["expect"],)
+
+
 @pytest.mark.parametrize("words", [{"claim": "Other words"}, {"failed": "for another reason"}, {"threshold": 0.9}])
 def test_a_result_does_not_depend_on_words_and_threshold(words):
     assert made(**words).fingerprint == made().fingerprint

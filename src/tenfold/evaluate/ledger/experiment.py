@@ -163,7 +163,12 @@ class Experiment:
 
     @cached_property
     def _items(self) -> tuple[dict[str, Any], ...]:
-        return tuple(skills.prompts(self.made, self.items or ITEMS, self.seed)) if self.made else self.prompts
+        if not self.made:
+            return self.prompts
+        found = skills.prompts(self.made, self.items or ITEMS, self.seed)
+        if self.check in ("", "choice"):
+            return tuple(found)
+        return tuple({"prompt": row["prompt"], "expect": row["expect"]} for row in found)  # the answer itself, without the others
 
     def settings(self, data: tuple[Path, ...] = (), run_code: bool = False) -> EvalSettings:
         """How it is measured: few rules, as each of the others asks for every answer once more."""

@@ -62,8 +62,9 @@ def run(
     watch: LedgerWatch | None = None,
     engine: Answers | None = None,
 ) -> Went:
-    """Measures a model in the experiments, quick ones first, and writes what is new into the ledger. What cannot be run (its data are not there, the model is
-    too small for it) is left out with the reason, and the others go on. Raises UserError for a model that cannot be asked at all."""
+    """Measures a model in the experiments, quick ones first, and writes what is new into the ledger. What cannot be run (its data are not
+    there, the model is too small for it) is left out with the reason, and the others go on. Raises UserError for a model that cannot be
+    asked at all."""
     check_model(model)
     check_writable(ledger)
     watch, went = watch or LedgerWatch(), Went([], {}, [])
