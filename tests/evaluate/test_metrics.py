@@ -1,6 +1,7 @@
 """What the official scripts say of the same texts."""
 
 import math
+import re
 from itertools import combinations
 
 import pytest
@@ -22,12 +23,16 @@ def test_the_answer_itself_is_worth_everything(text):
             continue
         if metric == "f1_coqa":
             answers = [text, text]
+        if metric == "regex":
+            answers = [re.escape(text.strip()), "something else"]
         assert set(worth(metric, text, answers).values()) == {1.0}
 
 
 @given(words, st.lists(words, min_size=1, max_size=4))
 def test_worth_is_a_share_and_more_answers_never_lower_it(written, answers):
     for metric in METRICS:
+        if metric == "regex":
+            answers = [re.escape(answer) for answer in answers]
         found = worth(metric, written, answers)
         assert all(0 <= share <= 1 for share in found.values())
         if metric != "f1_coqa":
@@ -78,6 +83,20 @@ def test_the_number_at_the_end(text, number):
     assert worth("number", text, [str(number if number is not None else 1)]) == {"exact": float(number is not None)}
 
 
+@pytest.mark.parametrize(
+    "metric, text, answer, worth_it",
+    [
+        ("contains", "It is Paris, I think.", "paris", 1.0),
+        ("contains", "Nothing of the kind", "no", 0.0),
+        ("contains", "it costs $5.", "$5.", 1.0),
+        ("regex", " 12 apples", r"^\d+ apples?$", 1.0),
+        ("regex", "many apples", r"^\d+ apples?$", 0.0),
+    ],
+)
+def test_an_answer_within_what_is_written(metric, text, answer, worth_it):
+    assert worth(metric, text, ["something else", answer]) == {"exact": worth_it}
+
+
 @pytest.mark.parametrize("samples", range(1, 7))
 def test_pass_at_k_is_the_share_of_draws_with_a_right_one(samples):
     for right in range(samples + 1):
@@ -92,5 +111,7 @@ def test_what_has_no_worth_is_refused():
         worth("bleu", "a", ["a"])
     with pytest.raises(UserError, match="no answers"):
         worth("exact", "a", [])
+    with pytest.raises(UserError, match="is no regular expression"):
+        worth("regex", "a", ["("])
     with pytest.raises(UserError, match="pass@10 of 5 samples"):
         pass_at(10, 5, 1)

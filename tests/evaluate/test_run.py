@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from tenfold.evaluate.results import read_items, read_result
 from tenfold.evaluate.run import Watch, describe, evaluate
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import read_task
+from tenfold.model.config import ModelConfig
 
 RULES = {"sum", "token", "byte", "char", "answer", "empty"}
 
@@ -53,6 +54,20 @@ class Counting(Engine):
 def run(model, folder, out, *names, engine=None, watch=None, **settings):
     tasks = [str(folder / f"{name}.yaml") for name in names]
     return evaluate(model, tasks, EvalSettings(**settings), out, "tiny", watch, engine)
+
+
+def test_a_later_tenfold_knows_todays_models(model):
+    """A field that is added to the configuration changes no model's fingerprint, unless a model sets it."""
+
+    @dataclass(frozen=True)
+    class Later(ModelConfig):
+        later: bool = False
+
+    def fingerprint(**more):
+        fields = {name: getattr(model.config, name) for name in model.config.__dataclass_fields__}
+        return describe(replace(model, config=Later(**fields | more)))["fingerprint"]
+
+    assert fingerprint() == describe(model)["fingerprint"] != fingerprint(later=True) and fingerprint(context=64) != fingerprint()
 
 
 def test_one_pass_gives_every_rule(model, folder, engine, tmp_path):

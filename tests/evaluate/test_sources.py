@@ -210,3 +210,11 @@ def test_files_that_are_not_what_their_names_say(tmp_path, name, held, says):
     source = Source(wheel="broken/items.jsonl") if name.endswith("whl") else Source(path=name)
     with pytest.raises(UserError, match=says):
         items([source], [tmp_path])
+
+
+def test_items_may_stand_in_the_tasks_file():
+    """`given` holds them; fields and `where` work as of any source."""
+    assert items([Source(given=tuple(ROWS))]) == ROWS
+    assert items([Source(given=tuple(ROWS), where={"answer": "4"}, fields={"n": "answer | int"})]) == [{"n": 4}]
+    with pytest.raises(UserError, match="exactly one of path, wheel, hub, made and given"):
+        Source(given=tuple(ROWS), path="rows.jsonl")

@@ -27,6 +27,7 @@ One system for the whole life of a GPT-class language model.
     tenfold ladder RECIPE              small sizes trained, a law fitted, a larger one predicted, and the prediction checked
     tenfold generate RUN --prompt ...  complete text with a trained model
     tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
+    tenfold ledger add|run|show        what does not work yet, asked again of each new model
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
@@ -359,6 +360,13 @@ def evaluate(argv: list[str]) -> int:
     return run_command(argv)
 
 
+def ledger(argv: list[str]) -> int:
+    """`tenfold ledger add|run|show`."""
+    from tenfold.cli.ledger import run_command
+
+    return run_command(argv)
+
+
 def report(argv: list[str]) -> int:
     """`tenfold report RUN ...`."""
     import tyro
@@ -385,5 +393,5 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, ledger, generate, convert, report)}
 COMMANDS["eval"] = evaluate  # whose own name Python has taken

@@ -74,6 +74,19 @@ def number(written: str, answers: Sequence[str]) -> dict[str, float]:
     return {"exact": float(found is not None and any(found == last_number(answer) for answer in answers))}
 
 
+def contains(written: str, answers: Sequence[str]) -> dict[str, float]:
+    """Whether an answer stands in it as whole words, in large letters or small: "Paris" in "It is Paris.", but "no" not in "Nothing"."""
+    return {"exact": float(any(re.search(rf"(?<!\w){re.escape(answer.strip())}(?!\w)", written, re.IGNORECASE) for answer in answers))}
+
+
+def regex(written: str, answers: Sequence[str]) -> dict[str, float]:
+    """Whether one of the answers, which are regular expressions, fits somewhere in it. Raises UserError for one that is none."""
+    try:
+        return {"exact": float(any(re.search(answer, written.strip()) for answer in answers))}
+    except re.error as error:
+        raise UserError(f"{error.pattern!r} is no regular expression: {error}.\n  Mend it among the answers.") from error
+
+
 def last_number(text: str) -> float | None:
     """The number after the first "####", or the last one; None where there is none."""
     marked = text.partition("####")[2]
@@ -154,4 +167,6 @@ METRICS: dict[str, Callable[[str, Sequence[str]], dict[str, float]]] = {
     "f1_coqa": f1_coqa,
     "f1_drop": f1_drop,
     "number": number,
+    "contains": contains,
+    "regex": regex,
 }

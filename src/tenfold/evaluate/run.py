@@ -8,7 +8,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import Task, read_task
 from tenfold.evaluate.worth import may_run, written_items
 from tenfold.generate.complete import check_decodes
+from tenfold.model.config import ModelConfig
 from tenfold.train.device import machine
 
 SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
@@ -117,7 +118,7 @@ def describe(model: TrainedModel) -> dict[str, Any]:
     weights = [[str(leaf.dtype), leaf.shape, _digest(np.asarray(leaf).reshape(-1)[:: max(1, leaf.size // SAMPLED)])] for leaf in leaves]
     config = model.config
     return {
-        "fingerprint": fingerprint(weights, repr(config)),
+        "fingerprint": fingerprint(weights, _said(config)),
         "parameters": int(sum(leaf.size for leaf in leaves)),
         "context": config.context,
         "layers": config.layers,
@@ -125,6 +126,11 @@ def describe(model: TrainedModel) -> dict[str, Any]:
         "vocab": config.vocab,
         "tokenizer": getattr(model.tokenizer, "fingerprint", ""),
     }
+
+
+def _said(config: ModelConfig) -> str:
+    """What a configuration says beyond its defaults: a field that a later Tenfold adds leaves the fingerprints of today's models alone."""
+    return repr(sorted((each.name, value) for each in fields(config) if (value := getattr(config, each.name)) != each.default))
 
 
 def _digest(numbers: np.ndarray) -> str:
@@ -136,9 +142,7 @@ def _result(
 ) -> Result:
     task = each.task
     written = settings.written() | {"rules": ",".join(asked_rules(task, settings) or RULES)}
-    shots = [drawn[:k] for drawn in each.shots]
-    asked = [requests(task, example, before) for example, before in zip(each.test, shots, strict=True)]
-    abouts = [asked_item(example, before, asks) for example, before, asks in zip(each.test, shots, asked, strict=True)]
+    asked, abouts = prompted(each, k)
     marked = [
         (about["id"], about["prompt"], about["gold"], about["answers"], *_judged_by(task, asks))
         for about, asks in zip(abouts, asked, strict=True)
@@ -152,7 +156,7 @@ def _result(
         watch.result(there, out / f"{name}.json", False)
         return there
     began = time.perf_counter()
-    items = list(_items(each, asked, abouts, settings, asker(), watch))
+    items = list(answered(each, asked, abouts, settings, asker(), watch))
     chance = chance_of(task, each.test)
     result = Result(
         task.name,
@@ -179,6 +183,13 @@ def _result(
     return result
 
 
+def prompted(each: Loaded, k: int) -> tuple[list[Asked], list[dict[str, Any]]]:
+    """What a task's items ask after k shots, and the fields of each result's item that are known before the model answers."""
+    shots = [drawn[:k] for drawn in each.shots]
+    asked = [requests(each.task, example, before) for example, before in zip(each.test, shots, strict=True)]
+    return asked, [asked_item(example, before, asks) for example, before, asks in zip(each.test, shots, asked, strict=True)]
+
+
 def _judged_by(task: Task, asks: Asked) -> tuple[str, ...]:
     """What an item's worth depends on beside its prompt and answers: the context of the rule "answer", the text that is counted."""
     return (task.answer_context,) if task.kind == "choice" else (asks.counted,)
@@ -189,10 +200,10 @@ def asked_rules(task: Task, settings: EvalSettings) -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES if task.metric != "greedy" and (rule in settings.asked_rules() or rule == task.scoring))
 
 
-def _items(
+def answered(
     each: Loaded, asked: Sequence[Asked], abouts: Sequence[dict], settings: EvalSettings, engine: Answers, watch: Watch
 ) -> Iterator[Item]:
-    """What came back for each example, marked."""
+    """What comes back for each example, marked. `asked` and `abouts` are what `prompted` gives."""
     task, rules = each.task, asked_rules(each.task, settings)
 
     def told(what: str) -> Callable[[int, int], None]:

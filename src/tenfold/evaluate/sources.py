@@ -26,7 +26,7 @@ Items = list[Item]
 
 @dataclass(frozen=True)
 class Source:
-    """One place, and what is taken from it. Exactly one of path, wheel, hub and made says which."""
+    """One place, and what is taken from it. Exactly one of path, wheel, hub, made and given says which."""
 
     path: str = ""
     """A file, or files by a pattern with *: looked for in the folders of --data, beside the task's file, and as it stands."""
@@ -38,6 +38,8 @@ class Source:
     """Of hub: the files in it, patterns too."""
     made: str = ""
     """The name of a generator."""
+    given: tuple[Item, ...] = ()
+    """The items themselves."""
     items: int = 0
     """Of made: how many; 0 for as many as GPT-3 has."""
     seed: int = 0
@@ -68,9 +70,11 @@ class Source:
             raise UserError(
                 f"a source's where names the field {unnamed[0]!r}: give a text (in quotes, if YAML takes it for something else)"
             )
-        kinds = [kind for kind in ("path", "wheel", "hub", "made") if getattr(self, kind)]
+        kinds = [kind for kind in ("path", "wheel", "hub", "made", "given") if getattr(self, kind)]
         if len(kinds) != 1:
-            raise UserError(f"a source must say exactly one of path, wheel, hub and made; this one says {' and '.join(kinds) or 'none'}")
+            raise UserError(
+                f"a source must say exactly one of path, wheel, hub, made and given; this one says {' and '.join(kinds) or 'none'}"
+            )
         if self.wheel and "/" not in self.wheel:
             raise UserError(f"wheel is {self.wheel!r}: say DISTRIBUTION/path inside it")
         if self.hub and (not re.fullmatch(r"[\w.-]+/[\w.-]+", self.hub) or not self.file):
@@ -87,6 +91,8 @@ class Source:
     def __str__(self) -> str:
         if self.hub:
             return f"hub:{self.hub}/{self.file}"
+        if self.given:
+            return "given"
         return f"wheel:{self.wheel}" if self.wheel else f"made:{self.made}" if self.made else self.path
 
 
@@ -98,13 +104,13 @@ class Found(NamedTuple):
 
 
 def first_found(sources: Sequence[Source], data: Sequence[Path], beside: Path | None = None) -> tuple[Source, list[Found]]:
-    """The first source that is there, with its files (none for one that is made). Hub sources are fetched when their turn comes.
+    """The first source that is there, with its files (none for one that is made or given). Hub sources are fetched when their turn comes.
 
     Raises UserError that lists where was looked.
     """
     missing = []
     for source in sources:
-        if source.made:
+        if source.made or source.given:
             return source, []
         try:
             found = _hub(source, data) if source.hub else _wheel(source.wheel, data) if source.wheel else _path(source.path, data, beside)
@@ -138,6 +144,8 @@ def rows(sources: Sequence[Source], data: Sequence[Path] = (), beside: Path | No
 
         words = [row["text"] for row in items([source.words], data, beside)] if source.words else []
         found: Iterable[Item] = iter(make(source.made, source.items, source.seed, words))
+    elif source.given:
+        found = (dict(item) for item in source.given)
     else:
         found = (row for file in files for row in read(file, source.where))
     kept = list(_cut(_one_per(_where(found, source), source), source))

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "tasks"
 KINDS = ("choice", "write", "perplexity", "code")
 METRICS = {
     "choice": ("accuracy", "greedy"),
-    "write": ("exact", "normalised", "f1", "f1_coqa", "f1_drop", "number"),
+    "write": ("exact", "normalised", "f1", "f1_coqa", "f1_drop", "number", "contains", "regex"),
     "perplexity": ("perplexity",),
     "code": ("pass@k",),
 }
@@ -126,7 +126,7 @@ class Task:
 
     def _check_whole(self):
         if not self.test:
-            raise UserError("test is missing: say where the items lie (path, wheel, hub or made)")
+            raise UserError("test is missing: say where the items lie (path, wheel, hub, made or given)")
         if not self.question and not self.contexts:
             raise UserError("question is missing: a template of what stands before the answer")
         if self.contexts and (not self.answer or self.choices):
@@ -259,7 +259,7 @@ def _sources(found: Any, key: str) -> tuple[Source, ...]:
     if isinstance(found, dict):
         found = [found]
     if not isinstance(found, list) or not found:
-        raise UserError(f"{key} is {found!r}: give a source (path:, wheel:, hub: or made:), or a list of them")
+        raise UserError(f"{key} is {found!r}: give a source (path:, wheel:, hub:, made: or given:), or a list of them")
     return tuple(_source(part, key) for part in found)
 
 
@@ -272,6 +272,10 @@ def _source(found: Any, key: str) -> Source:
             raise UserError(f"{key}.{name} is {parts[name]!r}: give `field: value` lines")
     if "fields" in parts:
         parts["fields"] = {str(name): str(expression) for name, expression in parts["fields"].items()}
+    if "given" in parts:
+        if not isinstance(parts["given"], list) or not all(isinstance(item, dict) for item in parts["given"]):
+            raise UserError(f"{key}.given is no list of items: each is `field: value` lines")
+        parts["given"] = tuple(parts["given"])
     return Source(**parts)
 
 

@@ -1,0 +1,1 @@
+"""Experiments that do not work yet, as plain files, run again on each new model."""
