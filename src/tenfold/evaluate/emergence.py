@@ -33,6 +33,7 @@ from tenfold.scaling.read import read_points
 
 FORMAT = 1
 Models = Callable[[Path], TrainedModel]
+Answering = Callable[[TrainedModel], Answers]
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,15 @@ def emergence(
     load_model: Models,
     watch: Callable[[Point], Watch],
     aside: Sequence[Point] = (),
-    engine: Answers | None = None,
+    answering: Answering | None = None,
 ) -> dict[str, Any]:
     """Asks each model each task, and says what is found, for JSON. Results are written into MODEL/eval. `watch` makes what hears how a
-    model's evaluation goes. `engine` answers in place of a new Engine."""
+    model's evaluation goes, `answering` what answers in place of a new Engine."""
     answered: list[dict[tuple[str, int], Answered]] = []
     for point in models:
         path = Path(point.path)
-        answered.append(answers(load_model(path), asked, settings, path / "eval", str(path), watch(point), engine))
+        model = load_model(path)
+        answered.append(answers(model, asked, settings, path / "eval", str(path), watch(point), answering and answering(model)))
     x_M = np.log10([point.flops for point in models])
     return {
         "format": FORMAT,

@@ -6,8 +6,9 @@
     letters    the same in letters, which does not depend on the tokenizer
     brier      the squared error of the probabilities of the right answer and the wrong ones beside it; lower is better
 
-Chance is measured, not assumed, where answers are free: what the model wrote is graded against the answers of other items too, and the log-
-probability of the right answer is beside those of wrong ones. What is left above chance is no knowledge of what answers look like.
+Chance is measured, not assumed: what the model wrote is graded against the answers of other items too, and the probability of the right
+answer is beside those of wrong ones. So what is above chance is more than to know what answers look like. (Accuracy among a task's own
+choices has one over their number for its chance.)
 `centred` is 0 at chance and, but for logprob, 1 where all is right.
 
 Sources: Schaeffer et al. 2023, "Are emergent abilities of large language models a mirage?" (edit distance, Brier score against the
@@ -113,9 +114,12 @@ def brier(logprobs: Sequence[float], gold: int) -> float:
 
 
 def _brier(items: Sequence[Item]) -> Grade:
+    """Chance is what the same probabilities are worth with a wrong answer taken for the right one: a model that is sure of itself without
+    knowing the question does worse than even probabilities would, and that is no sign of what it knows."""
     value_N = np.array([brier(item.logprobs, item.gold) for item in items])
-    even_N = np.array([1 - 1 / len(item.logprobs) for item in items])  # of equal probabilities
-    return Grade(value_N, float(even_N.mean()), 1 - value_N / even_N.mean())
+    wrong = [[brier(item.logprobs, place) for place in range(len(item.logprobs)) if place != item.gold] for item in items]
+    chance_N = np.array([np.mean(each) for each in wrong])
+    return Grade(value_N, float(chance_N.mean()), (chance_N - value_N) / chance_N.mean())
 
 
 def _logprob(items: Sequence[Item]) -> Grade:

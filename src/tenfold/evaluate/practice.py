@@ -19,6 +19,7 @@ from tenfold.evaluate.loaded import find_tasks
 from tenfold.evaluate.made import ARITHMETIC, WORDS, endless, words_of
 from tenfold.evaluate.probes import right_answer
 from tenfold.evaluate.prompts import example, examples, requests
+from tenfold.evaluate.results import check_writable
 from tenfold.evaluate.sources import Item
 from tenfold.evaluate.task import Task, read_task
 from tenfold.train.records import write_json
@@ -36,6 +37,7 @@ def write_practice(
         raise UserError(f"--share is {share:g}, but must be above 0 and below 1: the share of all bytes that are practice.")
     if not tasks:
         raise UserError("no task is named.\n  Say --tasks TASK ...; those with `made` in docs/tasks.md can be practised.")
+    check_writable(out)
     asked = [read_task(name) for name in find_tasks(tasks)]
     skills = [skill(task) for task in asked]
     held_out = frozenset(known_by(each.item) for task in asked for each in examples(task, data))

@@ -1,9 +1,9 @@
 """A task asked so that its answers can be graded finely: what is written, and how likely the right answer is beside others.
 
 Whether an answer is right to the letter says little of a model that is often nearly right. So a task with free answers is asked twice, with
-the same items and the same shots: the model writes by itself (what it writes can be compared with the answer letter by letter), and the
-right answer is scored among three answers of other items (which a model that knows no more than what answers look like finds as likely).
-Tasks of choices need nothing more. Each probe is a result of its own, TASK-written and TASK-among, beside the task's.
+the same items and the same shots: the model writes by itself, which can be compared with the answer letter by letter, and the right answer
+is scored among three of other items, which a model that knows only what answers look like cannot tell apart. Tasks of choices need nothing
+more. Each probe is a result of its own, TASK-written and TASK-among, beside the task's.
 """
 
 import random
@@ -16,6 +16,7 @@ from tenfold.evaluate.task import Task
 from tenfold.evaluate.templates import render
 
 WRONG = 3  # answers of other items beside the right one
+DRAWN = 64  # items among which they are looked for
 MORE = 8  # tokens that may be written beyond a token for each byte of the longest answer
 
 
@@ -59,7 +60,6 @@ def right_answer(task: Task, example: Example) -> str:
 def _among(loaded: Loaded, seed: int) -> Loaded:
     task = loaded.task
     right = [right_answer(task, example) for example in loaded.test]
-    different = sorted(set(right))
     asked = replace(
         task,
         name=f"{task.name}-among",
@@ -70,16 +70,17 @@ def _among(loaded: Loaded, seed: int) -> Loaded:
         choices=("{{right}}", *("{{wrong}}",) * WRONG),
         chance=None,
     )
-    test = [_beside(task, *each, different, seed) for each in zip(loaded.test, right, strict=True)]
+    test = [_beside(task, *each, right, seed) for each in zip(loaded.test, right, strict=True)]
     return replace(loaded, task=asked, test=test)
 
 
-def _beside(task: Task, example: Example, own: str, different: list[str], seed: int) -> Example:
-    """Its right answer, then those of other items: the same for the same (seed, example.id)."""
+def _beside(task: Task, example: Example, own: str, right: list[str], seed: int) -> Example:
+    """Its right answer, then those of other items drawn at random, the same for the same (seed, example.id): a common answer is as often
+    the wrong one as the right one, so that to know what is common is no use."""
     dice = random.Random(f"{seed}/among/{example.id}")
     allowed = {own, *(f" {answer}" for answer in example.answers)}
-    drawn = dice.sample(different, min(len(different), WRONG + len(allowed)))
-    wrong = [answer for answer in drawn if answer not in allowed][:WRONG]
+    drawn = [right[place] for place in dice.sample(range(len(right)), min(len(right), DRAWN))]
+    wrong = list(dict.fromkeys(answer for answer in drawn if answer not in allowed))[:WRONG]
     if not wrong:
         raise UserError(
             f"{task.name}: no other item has an answer that is wrong for item {example.id} ({own!r}), so nothing tells that it is known.\n"

@@ -70,7 +70,7 @@ def _place(places: Sequence[Path]) -> Path:
 def _show(task: dict[str, Any], row: dict[str, Any], models: Sequence[dict[str, Any]], console: Console) -> None:
     """A table of scores without chance, a row a model, and the verdict."""
     names = [name for name in MEASURES if name in row["measures"]]
-    shown = table("model", "FLOPs", *(MEASURES[name] for name in names))
+    shown = table("model", "FLOPs", *names)
     for m, model in enumerate(models):
         values = [(name, row["measures"][name]["centred"][m]) for name in names]
         cells = (f"{value:+.2f} nats" if name == "logprob" else f"{100 * value:.1f}%" for name, value in values)
