@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.evaluate.emergence import curves, in_context
+from tenfold.evaluate.curves import curves, in_context
 from tenfold.evaluate.grades import Grade
 
 X = np.linspace(12.0, 15.5, 8)  # log10 FLOPs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from made_emergence import X, hinge, level, line, measured, saturating
-from tenfold.evaluate.emergence import curves, in_context
+from tenfold.evaluate.curves import curves, in_context
 from tenfold.evaluate.grades import Grade
 from tenfold.evaluate.verdict import WORDS, below_ceiling, too_few
 

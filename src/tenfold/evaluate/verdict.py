@@ -24,8 +24,7 @@ STRAIGHT = 0.9
 CEILING = 0.9
 """Of exact match, centred."""
 
-Word = str
-WORDS: dict[Word, str] = {
+WORDS: dict[str, str] = {
     "appears": "appears",
     "coarse": "smooth: only measured coarsely",
     "smooth": "smooth",
@@ -38,7 +37,7 @@ WORDS: dict[Word, str] = {
 class Verdict:
     """What is said of a task at one number of shots."""
 
-    word: Word
+    word: str
     """A key of `WORDS`."""
     why: str
 
