@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from tenfold.evaluate.run import Watch
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.recipes.emergence_road import emerge
 
-SKILL = {"a": 0.0, "b": 0.0, "c": 0.0, "d": 0.3, "e": 0.7, "f": 0.85}  # of each model, small to large
+SKILL = {"a": 0.0, "b": 0.0, "c": 0.0, "d": 0.25, "e": 0.5, "f": 0.75}  # of each model, small to large
 FLOPS = {name: 1e12 * 10**place for place, name in enumerate(SKILL)}
 
 
@@ -79,7 +80,7 @@ def asked(tmp_path):
 
     def ask(answering):
         def load(path: Path):
-            return replace(model, params={**model.params, "name": model.params["embed"] * (1 + ord(path.name))})
+            return replace(model, params={**model.params, "name": np.full(1, ord(path.name))})
 
         return emergence(points, probes, settings, load, lambda point: Watch(), aside, answering)
 
@@ -94,13 +95,14 @@ def test_known_answers_have_known_scores(asked, tmp_path):
     assert [model["flops"] for model in found["models"]] == list(FLOPS.values()) and (none["shots"], two["shots"]) == (0, 2)
     measures = none["measures"]
     exact = measures["exact"]["value"]
-    assert exact[:3] == [0, 0, 0] and exact[3:] == pytest.approx([0.3, 0.7, 0.85], abs=0.15)
+    assert exact[:3] == [0, 0, 0] and exact[3:] == pytest.approx([0.25, 0.5, 0.75], abs=0.15)
     letters = measures["letters"]["value"]
     assert letters[0] == pytest.approx(letters[1]) and 0.4 < letters[0] < 0.7 < letters[5] < 1, "all but the last letter is right"
     assert measures["logprob"]["value"][0] == -5 and measures["logprob"]["centred"][0] == 0
     assert measures["brier"]["value"][0] == pytest.approx(0.75) and measures["brier"]["centred"][0] == pytest.approx(0)
     assert measures["exact"]["chance"][0] == 0 and 0 < measures["letters"]["chance"][0] < letters[0]
-    assert none["verdict"] == "appears" and none["tested"] == [0, 1, 2, 3, 4, 5]
+    assert none["verdict"] == "appears", none["why"]
+    assert none["tested"] == [0, 1, 2, 3, 4, 5]
     assert measures["exact"]["bend"]["low"] <= 14.5 and [row["slope"] for row in task["examples"]][:3] == [0, 0, 0]
     names = {path.name for path in (tmp_path / "ladder" / "rungs" / "f" / "eval").glob("*.json")}
     assert names == {f"sums-{probe}-{k}shot.json" for probe in ("among", "written") for k in (0, 2)}

@@ -88,18 +88,18 @@ def test_choices_have_no_writing_and_the_chance_of_their_number():
 
 
 def test_what_knows_no_question_is_at_chance():
-    """A writer who always says the commonest answer, and likelihoods that prefer short answers: far from even, yet 0 by every measure."""
+    """A writer who always says the same answer, and likelihoods that prefer short answers: far from even, yet 0 by every measure."""
     rng = np.random.default_rng(0)
-    answers = [str(int(n)) for n in rng.choice([7, 12, 18, 143, 155], 600, p=[0.4, 0.2, 0.2, 0.1, 0.1])]
+    answers = [str(int(n)) for n in rng.choice([*range(5, 10), *range(20, 30), *range(120, 135)], 600)]
     prior = {answer: -5.0 * len(answer) for answer in set(answers)}
     likely = []
     for answer in answers:
         others = [other for other in rng.permutation(answers) if other != answer][:1]
         likely.append((prior[answer], *(prior[other] for other in others)))
     found = free([("7", answer) for answer in answers], likely)
-    assert found["exact"].value_N.mean() > 0.35 and found["brier"].value_N.mean() > 0.6
+    assert found["letters"].value_N.mean() > 0.02 and found["brier"].value_N.mean() > 0.6
     for name in ("exact", "letters", "tokens", "brier"):
-        assert found[name].centred_N.mean() == pytest.approx(0, abs=0.12), name
+        assert found[name].centred_N.mean() == pytest.approx(0, abs=0.1), name
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])

@@ -18,7 +18,9 @@ from tenfold.evaluate.task import read_task
 def probed(tmp_path):
     """probed(name of a task of made_tasks, what to change of it) -> its probes, with 2 shots."""
     folder = write_tasks(tmp_path / "tasks")
-    return lambda name, **changes: probes(load(replace(read_task(folder / f"{name}.yaml"), **changes), EvalSettings(shots="0,2")))
+    return lambda name, shots="0,2", **changes: probes(
+        load(replace(read_task(folder / f"{name}.yaml"), **changes), EvalSettings(shots=shots))
+    )
 
 
 @pytest.mark.parametrize("name", ["word", "answer"])
@@ -62,7 +64,7 @@ def test_choices_are_asked_once(probed):
 @pytest.mark.parametrize("name", ["text", "program"])
 def test_tasks_without_answers_that_can_be_near_are_refused(probed, name):
     with pytest.raises(UserError, match=f"{name} is of kind .*: it has no answers to be near to"):
-        probed(name)
+        probed(name, "0")
 
 
 def test_one_answer_to_all_items_tells_nothing(probed, tmp_path):

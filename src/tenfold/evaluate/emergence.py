@@ -18,7 +18,7 @@ from tenfold.evaluate.curves import curves, in_context
 from tenfold.evaluate.engine import TrainedModel
 from tenfold.evaluate.grades import COARSE, Grade, grades
 from tenfold.evaluate.loaded import Loaded, find_tasks, load
-from tenfold.evaluate.probes import Probes, probes
+from tenfold.evaluate.probes import Probes, check_near, probes
 from tenfold.evaluate.results import Item, Result, read_items
 from tenfold.evaluate.run import Answers, Watch, evaluate_loaded
 from tenfold.evaluate.settings import EvalSettings
@@ -79,7 +79,10 @@ def find_probes(tasks: Sequence[str], settings: EvalSettings) -> list[Probes]:
     without answers that can be near."""
     if not tasks:
         raise UserError("no task is named.\n  Say --tasks TASK ...; `tenfold eval tasks` lists them.")
-    return [probes(load(read_task(name), settings), settings.seed) for name in find_tasks(tasks)]
+    chosen = [read_task(name) for name in find_tasks(tasks)]
+    for task in chosen:
+        check_near(task)
+    return [probes(load(task, settings), settings.seed) for task in chosen]
 
 
 def emergence(
@@ -93,11 +96,13 @@ def emergence(
 ) -> dict[str, Any]:
     """Asks each model each task, and says what is found, for JSON. Results are written into MODEL/eval. `watch` makes what hears how a
     model's evaluation goes, `answering` what answers in place of a new Engine."""
-    answered: list[dict[tuple[str, int], Answered]] = []
-    for point in models:
+
+    def ask(point: Point) -> dict[tuple[str, int], Answered]:
         path = Path(point.path)
         model = load_model(path)
-        answered.append(answers(model, asked, settings, path / "eval", str(path), watch(point), answering and answering(model)))
+        return answers(model, asked, settings, path / "eval", point.path, watch(point), answering and answering(model))
+
+    answered = [ask(point) for point in models]  # one model in memory at a time
     x_M = np.log10([point.flops for point in models])
     return {
         "format": FORMAT,

@@ -36,15 +36,19 @@ class Probes:
         return [self.among, *([self.written] if self.written else [])]
 
 
-def probes(loaded: Loaded, seed: int = 0) -> Probes:
-    """How a task's items are asked. Raises UserError for tasks of programs or of whole texts, which have no answer to be near, and where
-    an item's answer is that of all others."""
-    task = loaded.task
+def check_near(task: Task) -> None:
+    """Refuses tasks of programs and of whole texts, which have no answer that another is near to."""
     if task.kind not in ("choice", "write"):
         raise UserError(
             f"{task.name} is of kind {task.kind}: it has no answers to be near to, only right or wrong ones, or none.\n"
             "  Emergence is of tasks of kind choice or write; `tenfold eval tasks` says which is which."
         )
+
+
+def probes(loaded: Loaded, seed: int = 0) -> Probes:
+    """How a task's items are asked. Raises UserError where `check_near` does, and where an item's answer is that of all others."""
+    task = loaded.task
+    check_near(task)
     if task.metric == "accuracy":
         return Probes(task, loaded, None)
     return Probes(task, _among(loaded, seed), _written(loaded))
