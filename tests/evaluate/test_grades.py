@@ -60,7 +60,9 @@ def test_the_right_answer_is_measured_beside_the_wrong_ones():
     first, second = [brier(values, 0) for values in ((-1, -3, -5), (-4, -2, -2))]
     by_chance = np.mean([[brier((-1, -3, -5), place) for place in (1, 2)], [brier((-4, -2, -2), place) for place in (1, 2)]])
     assert found["brier"].value_N.tolist() == pytest.approx([first, second])
-    assert found["brier"].centred_N.mean() == pytest.approx(1 - (first + second) / 2 / by_chance)
+    assert found["brier"].centred_N.mean() == pytest.approx((by_chance - (first + second) / 2) / 2)
+    p_C = np.exp([-1, -3, -5]) / np.exp([-1, -3, -5]).sum()
+    assert found["brier"].centred_N[0] == pytest.approx(p_C[0] - (p_C[1] + p_C[2]) / 2)
 
 
 def test_writing_is_measured_in_letters_and_tokens_and_centred_by_the_answers_of_others():

@@ -115,11 +115,12 @@ def brier(logprobs: Sequence[float], gold: int) -> float:
 
 def _brier(items: Sequence[Item]) -> Grade:
     """Chance is what the same probabilities are worth with a wrong answer taken for the right one: a model that is sure of itself without
-    knowing the question does worse than even probabilities would, and that is no sign of what it knows."""
+    knowing the question does worse than even probabilities would, and that is no sign of what it knows. What is left, halved, is 1 at best:
+    it is by how much the right answer's probability is above the mean of the wrong ones'."""
     value_N = np.array([brier(item.logprobs, item.gold) for item in items])
     wrong = [[brier(item.logprobs, place) for place in range(len(item.logprobs)) if place != item.gold] for item in items]
     chance_N = np.array([np.mean(each) for each in wrong])
-    return Grade(value_N, float(chance_N.mean()), (chance_N - value_N) / chance_N.mean())
+    return Grade(value_N, float(chance_N.mean()), (chance_N - value_N) / 2)
 
 
 def _logprob(items: Sequence[Item]) -> Grade:
