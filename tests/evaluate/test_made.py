@@ -56,17 +56,17 @@ def test_words_can_be_told_from_their_letters(name):
 
 @pytest.mark.parametrize("name", [*ARITHMETIC, *WORDS])
 def test_items_without_end_are_of_the_same_form(name):
-    dice, words = random.Random(3), ["houses", "golden", "letter"]
+    dice, words = random.Random(3), ["houses", "golden", "garden"]
     found = list(islice(endless(name, dice, words), 50))
-    first = make(name, 1, texts=["houses golden letter"])[0]
+    first = make(name, 1, texts=["houses golden garden"])[0]
     assert {re.sub(r"[\w .()*+/!-]+", "x", item["context"]) for item in found} == {re.sub(r"[\w .()*+/!-]+", "x", first["context"])}
     if name in WORDS:
-        assert {item["completion"] for item in found} == {" houses", " golden", " letter"}
+        assert {item["completion"] for item in found} == {" houses", " golden", " garden"}
         with pytest.raises(UserError, match=f"{name} has no word to ask for, of 0"):
             next(endless(name, dice))
     else:
         for item in found:
-            asked = re.sub("plus|minus|times", lambda word: OPERATIONS[word[0]], item["context"].removeprefix("\n\nQ: What is ")[:-6])
+            asked = re.sub("plus|minus|times", lambda word: OPERATIONS[word[0]], item["context"].removeprefix("\n\nQ: What is ")[:-5])
             assert item["completion"] == f" {eval(asked)}"  # noqa: S307
 
 
