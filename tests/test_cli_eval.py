@@ -41,6 +41,7 @@ def test_help_comes_without_jax(run_python):
         from tenfold.cli import main
         for arguments in (["eval"], ["eval", "--help"], ["eval", "RUN", "--help"], ["eval", "diff", "--help"], ["eval", "tasks", "--help"],
                           ["eval", "contamination", "--help"], ["eval", "samples", "--help"],
+                          ["eval", "emergence", "--help"], ["eval", "practice", "--help"],
                           ["eval", "RUN"], ["eval", "RUN", "piqa", "--limit", "0"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
@@ -50,7 +51,7 @@ def test_help_comes_without_jax(run_python):
                     code = ended.code or 0
             print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
     """
-    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 7 + ["2 False False"] * 2
+    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 9 + ["2 False False"] * 2
 
 
 def test_help_names_every_option(tenfold):
@@ -74,6 +75,12 @@ def test_help_names_every_option(tenfold):
         (["wordless", "tasks/choose.yaml"], "tenfold eval: this model has no tokenizer"),
         (["contamination", "nowhere"], "tenfold eval: no task is named."),
         (["contamination", "nowhere", "tasks/choose.yaml"], "nowhere"),
+        (["emergence"], "tenfold eval: no ladder and no run is named."),
+        (["emergence", "nowhere"], "tenfold eval: no task is named."),
+        (["emergence", "nowhere", "--tasks", "tasks/choose.yaml"], "tenfold eval: nowhere does not exist."),
+        (["emergence", "nowhere", "--tasks", "tasks/text.yaml"], "tenfold eval: text is of kind perplexity"),
+        (["emergence", "a", "b", "--tasks", "tasks/choose.yaml"], "tenfold eval: 2 places are named, so there is no one folder"),
+        (["practice", "tasks", "--tasks", "piqa", "--share", "0.2", "--out", "out"], "tenfold eval: piqa cannot be practised"),
         (["samples"], "tenfold eval: no RUN is named, and no --out."),
         (["samples", "tiny", "--samples", "1"], "tenfold eval: samples is 1, but must be 2 or more."),
         (["diff", "a", "b"], "tenfold eval: a holds no results of an evaluation."),

@@ -3,14 +3,16 @@
 import gzip
 import json
 import os
+import random
 import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from tenfold.errors import UserError
-from tenfold.evaluate.made import ARITHMETIC, INSERTED, WORDS, common_words, make
+from tenfold.evaluate.made import ARITHMETIC, INSERTED, WORDS, common_words, endless, make
 
 BELOW = {"two": 100, "three": 1_000, "four": 10_000, "five": 100_000}
 OPERATIONS = {"plus": "+", "minus": "-", "times": "*"}
@@ -42,7 +44,7 @@ def test_sums_are_right_and_different(name):
 def test_words_can_be_told_from_their_letters(name):
     for item in make(name, 8, texts=TEXT):
         letters, word = item["context"].removeprefix("\n").removesuffix(" ="), item["completion"].removeprefix(" ")
-        assert letters != word and item["context"] == f"\n{letters} ="
+        assert item["context"] == f"\n{letters} =" and (letters == word) == (name == "copied_words")
         kept = {"mid_word_1_anagrams": 1, "mid_word_2_anagrams": 2}.get(name)
         if name == "random_insertion_in_word":
             assert letters[::2] == word and set(letters[1::2]) <= set(INSERTED) and len(letters) == 2 * len(word) - 1
@@ -50,6 +52,22 @@ def test_words_can_be_told_from_their_letters(name):
             assert (letters[:kept], letters[-kept:], sorted(letters)) == (word[:kept], word[-kept:], sorted(word))
         else:
             assert letters == word[::-1] if name == "reversed_words" else letters in (word + word)
+
+
+@pytest.mark.parametrize("name", [*ARITHMETIC, *WORDS])
+def test_items_without_end_are_of_the_same_form(name):
+    dice, words = random.Random(3), ["houses", "golden", "garden"]
+    found = list(islice(endless(name, dice, words), 50))
+    first = make(name, 1, texts=["houses golden garden"])[0]
+    assert {re.sub(r"[\w .()*+/!-]+", "x", item["context"]) for item in found} == {re.sub(r"[\w .()*+/!-]+", "x", first["context"])}
+    if name in WORDS:
+        assert {item["completion"] for item in found} == {" houses", " golden", " garden"}
+        with pytest.raises(UserError, match=f"{name} has no word to ask for, of 0"):
+            next(endless(name, dice))
+    else:
+        for item in found:
+            asked = re.sub("plus|minus|times", lambda word: OPERATIONS[word[0]], item["context"].removeprefix("\n\nQ: What is ")[:-5])
+            assert item["completion"] == f" {eval(asked)}"  # noqa: S307
 
 
 def test_the_commonest_words_are_taken():

@@ -13,6 +13,8 @@ HELP = """usage: tenfold eval RUN TASKS ... [--shots 0,1,32] [--limit N] [--data
        tenfold eval diff A B [--items N]
        tenfold eval contamination CORPUS TASKS ... [--data FOLDER] [--results DIR] [--out DIR]
        tenfold eval samples RUN [--corpus CORPUS] [--human TEXTS] [--out DIR]
+       tenfold eval emergence LADDER_OR_RUNS ... --tasks TASKS ... [--shots 0,1,4,16] [--out DIR]
+       tenfold eval practice DOCUMENTS --tasks TASKS ... --share X --out DIR
 
 Measures a trained model on named tasks, and says exactly how.
 
@@ -23,6 +25,8 @@ Measures a trained model on named tasks, and says exactly how.
     tenfold eval diff runs/small runs/large                      what differs between two results, item by item
     tenfold eval contamination corpora/web lambada piqa          which items stand in a training corpus; scores without them
     tenfold eval samples runs/small                              does it repeat itself, lose the thread, copy?
+    tenfold eval emergence ladders/mine --tasks arithmetic_2da   does an ability appear with size, or was it measured coarsely?
+    tenfold eval practice texts/ --tasks copied_words --share 0.2 --out practice    text to learn a task from, without its test items
 
 RUN is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. One pass gives every way to choose among
 answers, side by side, with standard errors; the task's own is marked. Results go to RUN/eval: numbers in NAME.json, every item in
@@ -155,6 +159,57 @@ def _samples(argv: list[str]) -> int:
     return sampled(options.run, options.settings, options.out)
 
 
+def _emergence(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.evaluate.settings import EvalSettings
+
+    @dataclass(frozen=True)
+    class Emergence:
+        """Asks every model of a ladder and sets its scores against compute, exact match and finer measures side by side. Writes a page."""
+
+        places: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="LADDER_OR_RUNS")] = ()
+        """Folders that `tenfold ladder` wrote, runs, or folders of runs."""
+        tasks: tuple[str, ...] = ()
+        """Names of tasks, which may hold a *, or files of your own that end in .yaml."""
+        settings: Annotated[EvalSettings, tyro.conf.arg(name="")] = EvalSettings()
+        out: Path | None = None
+        """Where what is found is written. None: LADDER/emergence."""
+
+    options = _parsed(Emergence, argv, "tenfold eval emergence")
+    if not options.places:
+        raise UserError("no ladder and no run is named.\n  Say tenfold eval emergence LADDER --tasks TASK ...")
+    if not options.tasks:
+        raise UserError("no task is named.\n  Say --tasks TASK ...; `tenfold eval tasks` lists them.")
+    from tenfold.recipes.emergence_road import emerge
+
+    return emerge(options.places, options.tasks, options.settings, options.out)
+
+
+def _practice(argv: list[str]) -> int:
+    import tyro
+
+    def arguments(
+        documents: tyro.conf.Positional[str], tasks: tuple[str, ...], share: float, out: Path, seed: int = 1, data: tuple[Path, ...] = ()
+    ) -> tuple[Any, ...]:
+        """Writes text from which a model can learn tasks that Tenfold makes, none of it a test item: OUT/practice.jsonl.
+
+        Args:
+            documents: The text that it will stand beside in training, as `tenfold train --data` takes it; words are taken from it.
+            tasks: Arithmetic and word tasks.
+            share: Of all bytes, those of practice.
+            out: A folder.
+            seed: Which questions.
+            data: Folders in which the files of tasks are looked for first.
+        """
+        return documents, tasks, share, out, seed, data
+
+    chosen = parse(arguments, _data_often(argv), "tenfold eval practice")
+    from tenfold.recipes.evaluate_show import show_practice
+
+    return show_practice(*chosen)
+
+
 def _parsed(what: Callable[..., Any], argv: list[str], prog: str) -> Any:
     """`parse`, but a RUN before --help would be missing from the help."""
     return parse(what, ["--help"] if {"-h", "--help"} & {*argv} else _data_often(argv), prog)
@@ -177,4 +232,11 @@ def _data_often(argv: list[str]) -> list[str]:
     return [*words, "--data", *folders] if folders else words
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"tasks": _tasks, "diff": _diff, "contamination": _contamination, "samples": _samples}
+ACTIONS: dict[str, Callable[[list[str]], int]] = {
+    "tasks": _tasks,
+    "diff": _diff,
+    "contamination": _contamination,
+    "samples": _samples,
+    "emergence": _emergence,
+    "practice": _practice,
+}

@@ -1,4 +1,5 @@
-"""GPT-3's ten arithmetic tasks and five word tasks, made here: other items than the paper's, of the same form and distribution.
+"""GPT-3's ten arithmetic tasks and five word tasks, made here: other items than the paper's, of the same form and distribution. And copied
+words, which smaller models learn first.
 
 An item is what a line of the paper's own files is, {"context", "completion"}: "\\n\\nQ: What is 98 plus 45?\\n\\nA:" and " 143", or
 "\\nasinoc =" and " casino". What the files show beyond the paper's text holds here too: all questions differ; the composite task draws
@@ -11,7 +12,7 @@ Source: Brown et al. 2020, §3.9.1 and §3.9.2; the files of openai/gpt-3.
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from tenfold.errors import UserError
@@ -40,13 +41,41 @@ def make(name: str, count: int = 0, seed: int = 0, texts: Sequence[str] = ()) ->
             asked.setdefault(*ARITHMETIC[name](dice))
         if len(asked) < wanted:
             raise UserError(f"{name} has fewer than {wanted} different questions: found {len(asked)}; ask for fewer items")
-        return [{"context": f"\n\nQ: What is {question}?\n\nA:", "completion": f" {answer}"} for question, answer in asked.items()]
+        return [_sum(question, answer) for question, answer in asked.items()]
     if name in WORDS:
         change, changes = WORDS[name]
         found = common_words(texts, count or WORD_ITEMS, changes)
-        scrambled = ((change(word, dice), word) for word in dice.sample(found, len(found)))
-        return [{"context": f"\n{letters} =", "completion": f" {word}"} for letters, word in scrambled]
-    raise UserError(f"{name!r} is no task that is made here: they are {', '.join([*ARITHMETIC, *WORDS])}")
+        return [_word(change(word, dice), word) for word in dice.sample(found, len(found))]
+    raise _unknown(name)
+
+
+def endless(name: str, dice: Dice, words: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Items of a task without end, which may come again. `words`: of word tasks, what is asked for. Raises UserError for a name that is
+    none, and where the task can change none of the words."""
+    if name not in ARITHMETIC and name not in WORDS:
+        raise _unknown(name)
+    change, changes = WORDS.get(name, (None, None))
+    usable = [word for word in words if changes(word)] if changes else []
+    if change and not usable:
+        raise UserError(f"{name} has no word to ask for, of {len(words)}: give more text.")
+    while True:
+        if change:
+            word = dice.choice(usable)
+            yield _word(change(word, dice), word)
+        else:
+            yield _sum(*ARITHMETIC[name](dice))
+
+
+def _sum(question: str, answer: int) -> dict[str, str]:
+    return {"context": f"\n\nQ: What is {question}?\n\nA:", "completion": f" {answer}"}
+
+
+def _word(letters: str, word: str) -> dict[str, str]:
+    return {"context": f"\n{letters} =", "completion": f" {word}"}
+
+
+def _unknown(name: str) -> UserError:
+    return UserError(f"{name!r} is no task that is made here: they are {', '.join([*ARITHMETIC, *WORDS])}")
 
 
 def common_words(texts: Sequence[str], count: int, changes: Callable[[str], bool] = lambda word: True) -> list[str]:
@@ -54,14 +83,18 @@ def common_words(texts: Sequence[str], count: int, changes: Callable[[str], bool
 
     Raises UserError where the texts hold fewer.
     """
-    counts = Counter(word for text in texts for word in re.findall(r"(?<![\w'-])[a-z]{6,15}(?![\w'-])", text))
-    usable = (word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if changes(word))
-    found = list(islice(usable, count))
+    found = list(islice((word for word in words_of(texts) if changes(word)), count))
     if len(found) < count:
         raise UserError(
             f"{count} words of 6 to 15 letters are asked for and the texts hold {len(found)}: give more text, or ask for fewer items"
         )
     return found
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """All words of 6 to 15 small letters, the commonest first; ties in the alphabet's order."""
+    counts = Counter(word for text in texts for word in re.findall(r"(?<![\w'-])[a-z]{6,15}(?![\w'-])", text))
+    return [word for word, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
 
 
 def _two(word: str, below: int) -> Callable[[Dice], tuple[str, int]]:
@@ -111,6 +144,11 @@ def _reverse(word: str, dice: Dice) -> str:
     return word[::-1]
 
 
+def _copy(word: str, dice: Dice) -> str:
+    """As it is."""
+    return word
+
+
 def _arithmetic() -> Iterator[tuple[str, Callable[[Dice], tuple[str, int]]]]:
     for digits, below in (("two", 100), ("three", 1_000), ("four", 10_000), ("five", 100_000)):
         yield f"{digits}_digit_addition", _two("plus", below)
@@ -127,5 +165,6 @@ WORDS: dict[str, tuple[Callable[[str, Dice], str], Callable[[str], bool]]] = {
     "mid_word_2_anagrams": (_anagram(2), lambda word: len(set(word[2:-2])) > 1),
     "random_insertion_in_word": (_insert, lambda word: True),
     "reversed_words": (_reverse, lambda word: word != word[::-1]),
+    "copied_words": (_copy, lambda word: True),
 }
 """How each changes a word, and which words it can."""

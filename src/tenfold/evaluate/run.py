@@ -74,8 +74,21 @@ def evaluate(
     without a tokenizer, and one that does not say what comes next.
     """
     check_model(model)
+    return evaluate_loaded(model, [load(read_task(name), settings) for name in find_tasks(tasks)], settings, out, path, watch, engine)
+
+
+def evaluate_loaded(
+    model: TrainedModel,
+    loaded: Sequence[Loaded],
+    settings: EvalSettings,
+    out: Path,
+    path: str = "",
+    watch: Watch | None = None,
+    engine: Answers | None = None,
+) -> list[Result]:
+    """As `evaluate`, of tasks whose items and shots are there."""
+    check_model(model)
     watch = watch or Watch()
-    loaded = [load(read_task(name), settings) for name in find_tasks(tasks)]
     for each in loaded:
         may_run(each.task, settings.run_code)
         _check_can_be_asked(each, loaded, settings, model.config.context)

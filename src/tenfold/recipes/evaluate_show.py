@@ -1,4 +1,4 @@
-"""What `tenfold eval tasks`, `diff` and `contamination` print. Imports no JAX: no model is asked."""
+"""What `tenfold eval tasks`, `diff`, `contamination` and `practice` print. Imports no JAX: no model is asked."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from tenfold.evaluate.contamination import RESULT, ContaminationSettings
 from tenfold.evaluate.contamination import run as look_for
 from tenfold.evaluate.diff import Diff, diff
 from tenfold.evaluate.loaded import find_tasks
+from tenfold.evaluate.practice import write_practice
 from tenfold.evaluate.prompts import choose_shots, examples, requests
 from tenfold.evaluate.scores import own_name
 from tenfold.evaluate.task import read_task, task_names
@@ -110,6 +111,20 @@ def contaminated(
         rows.add_row(row["task"], *counts, f"{100 * row['clean_share']:.1f}")
     console.print(rows)
     console.print(f"{page} shows the overlaps, and scores on all, clean and dirty items.", soft_wrap=True)
+    return 0
+
+
+def show_practice(
+    documents: str, tasks: Sequence[str], share: float, out: Path, seed: int, data: Sequence[Path], console: Console | None = None
+) -> int:
+    """Writes text to practise tasks with, and says how much. Returns the exit code."""
+    console = console or Console(highlight=False)
+    found = write_practice(documents, tasks, share, out, seed, data)
+    console.print(
+        f"{out / 'practice.jsonl'}: {found['practice']['documents']:,} documents, {found['practice']['bytes']:,} bytes, "
+        f"{100 * found['share']:.1f}% beside {documents}. Train with --data {documents} {out / 'practice.jsonl'}.",
+        soft_wrap=True,
+    )
     return 0
 
 

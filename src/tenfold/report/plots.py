@@ -45,6 +45,7 @@ class Figure:
     clip_start: bool = False  # a steep start may leave the picture, which then says so
     caption: str = ""
     percent: bool = False  # y is a share of 1 and shown in percent
+    x_ticks: tuple[tuple[float, str], ...] = ()  # where x has words of its own: places and words; none: round numbers
 
 
 def draw(figure: Figure) -> dict[str, Any] | None:
@@ -63,7 +64,7 @@ def draw(figure: Figure) -> dict[str, Any] | None:
         "x_label": figure.x_label,
         "label": _aria(figure, curves),
         "paths": [_path(s, x_low, x_high, low, high) for s in sorted(shown, key=lambda s: s.kind != "raw")],
-        "x_ticks": [{"at": percent(t, x_low, x_high), "text": text} for t, text in _labelled(ticks(x_low, x_high, 4))],
+        "x_ticks": [{"at": percent(t, x_low, x_high), "text": text} for t, text in figure.x_ticks or _labelled(ticks(x_low, x_high, 4))],
         "y_ticks": [{"at": 100 - percent(t, low, high), "text": text} for t, text in _labelled(ticks(low, high, 5), figure.percent)],
         "rules": _rule_labels([s for s in shown if s.kind == "rule"], low, high),
         "legend": _legend(curves),
