@@ -1,0 +1,1 @@
+"""CodeFusion: a diffusion model that writes code, the languages it writes, and how what it wrote is judged."""
