@@ -1,7 +1,8 @@
 """Rules on a table as a real workbook, through openpyxl (the extra `codefusion`).
 
 Each rule becomes the ready rule that Excel has for it, so that Excel's own window of rules shows it as one would have made it there; rules
-joined by AND, OR and NOT, and texts that must be equal, become formulas.
+joined by AND, OR and NOT, and texts that must be equal, become formulas. LibreOffice's ready rules treat columns of mixed types unlike
+Excel's; `formulas=True` writes every rule as the formula that says what the evaluator does, in both programs.
 """
 
 from collections.abc import Sequence
@@ -23,10 +24,10 @@ FILLS = (("FFC7CE", "9C0006"), ("C6EFCE", "006100"), ("FFEB9C", "9C5700"), ("BDD
 """Fill and letters of the first rule, the second, and so on: Excel's own light red, green and yellow, and a blue."""
 
 
-def export(rules: Sequence[Call], table: Table, path: Path) -> Path:
+def export(rules: Sequence[Call], table: Table, path: Path, formulas: bool = False) -> Path:
     """Writes the table and the rules into a workbook at `path`, which is whole or absent. Returns the path.
 
-    Raises RuleError for rules that do not fit the table, and UserError where openpyxl is missing or a cell cannot be kept in a workbook.
+    `formulas`: no ready rules but those that draw, for programs whose ready rules are not Excel's. Raises RuleError for rules that do not fit the table, and UserError where openpyxl is missing or a cell cannot be kept in a workbook.
     """
     openpyxl = _openpyxl()
     book = openpyxl.Workbook()
@@ -40,7 +41,7 @@ def export(rules: Sequence[Call], table: Table, path: Path) -> Path:
         column = target(rule, table)
         frame = Frame.of(column, table)
         cells = f"{letters(column + 1)}{FIRST_ROW}:{letters(column + 1)}{FIRST_ROW + frame.rows - 1}"
-        sheet.conditional_formatting.add(cells, _ready(rule, frame, *FILLS[i % len(FILLS)]))
+        sheet.conditional_formatting.add(cells, _ready(rule, frame, *FILLS[i % len(FILLS)], formulas))
     with replacing(path) as file:
         book.save(file)
     return path
@@ -72,7 +73,7 @@ def _put(place, cell: Cell, openpyxl) -> None:
         place.font = openpyxl.styles.Font(bold=True)
 
 
-def _ready(rule: Call, frame: Frame, fill: str, ink: str) -> "Rule":
+def _ready(rule: Call, frame: Frame, fill: str, ink: str, formulas: bool) -> "Rule":
     """Excel's own rule for it, or a formula."""
     from openpyxl.formatting.rule import ColorScaleRule, DataBarRule, IconSetRule, Rule
     from openpyxl.styles import Font, PatternFill
@@ -87,6 +88,8 @@ def _ready(rule: Call, frame: Frame, fill: str, ink: str) -> "Rule":
     if rule.name == "IconSet":
         return IconSetRule("3TrafficLights1", "percent", [0, 33, 67])
     paint = DifferentialStyle(font=Font(color=ink), fill=PatternFill(bgColor=fill))
+    if formulas:
+        return Rule(type="expression", formula=[formula(rule, frame)], dxf=paint)
     if kind == "compare":
         given = [value(argument, frame) for argument in rule.arguments]
         return Rule(type="cellIs", operator=excel, formula=given, dxf=paint)

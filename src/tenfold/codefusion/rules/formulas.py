@@ -92,9 +92,10 @@ _TEMPLATES: dict[str, Callable[..., str]] = {
 
 
 def _whole(rule: Call, cell: str, cells: str) -> str:
-    """Functions of the whole column. AGGREGATE's 6 leaves errors out, as the rules do; COUNTIF sees wildcards in texts, as the rules do not."""
+    """Functions of the whole column. AGGREGATE's 6 leaves errors out, as the rules do."""
     if rule.function.kind == "repeat":
-        return f"IF(OR(ISBLANK({cell}),ISERROR({cell})),FALSE,COUNTIF({cells},{cell}){'=1' if rule.name == 'Unique' else '>1'})"
+        same = f"SUMPRODUCT(IFERROR(({cells}={cell})*({cells}<>\"\"),0))"  # COUNTIF would see wildcards in texts
+        return f"IF(OR(ISBLANK({cell}),ISERROR({cell})),FALSE,{same}{'=1' if rule.name == 'Unique' else '>1'})"
     if rule.function.kind == "average":
         sign = ">" if rule.name == "AboveAverage" else "<"
         return f"IF(ISNUMBER({cell}),{cell}{sign}_xlfn.AGGREGATE(1,6,{cells}),FALSE)"
