@@ -8,18 +8,29 @@ import functools
 import re
 from collections.abc import Iterator
 
-from tenfold.codefusion.spans import Problem, Span
+from tenfold.codefusion.spans import Kind, Problem, Span
 from tenfold.errors import UserError
 
 ARGUMENT = "ARG"
 LAUNCHERS = ("sudo", "xargs", "time", "nohup", "nice", "env", "exec", "command", "watch", "parallel", "timeout", "strace")
 """Utilities whose first bare word is a utility again."""
 LAUNCHING_FLAGS = ("-exec", "-execdir", "-ok", "-okdir")
-STRUCTURE = ("{}", ";", "\\;", "';'", '";"', "+", "!", "\\!", "\\(", "\\)", "-", "--")
-"""Words among the arguments that are structure: find's and xargs's."""
+STRUCTURE = ("{}", ";", "+", "!", "(", ")", "-", "--")
+"""Words among the arguments that are structure, bare, quoted or behind a backslash: find's and xargs's."""
 _FLAG = re.compile(r"[-+][A-Za-z?][\w-]*|--[A-Za-z][\w-]*")
 _VALUE = re.compile(r"([-+]{0,2}[A-Za-z_][\w-]*)=(.*)", re.DOTALL)
-_WORDS = ("word", "string", "raw_string", "number", "concatenation", "simple_expansion", "expansion", "ansi_c_string", "translated_string", "brace_expression")
+_WORDS = (
+    "word",
+    "string",
+    "raw_string",
+    "number",
+    "concatenation",
+    "simple_expansion",
+    "expansion",
+    "ansi_c_string",
+    "translated_string",
+    "brace_expression",
+)
 _WHOLE = (*_WORDS, "variable_name", "special_variable_name", "heredoc_body", "regex", "test_operator", "extglob_pattern", "file_descriptor")
 
 
@@ -69,7 +80,7 @@ def bash_spans(code: str) -> list[Span]:
         )
         keyword = not node.is_named and re.fullmatch(r"[a-z]+", node.type) and node.type == node.text.decode()
         if named or keyword:
-            kind = "keyword" if keyword else "identifier"
+            kind: Kind = "keyword" if keyword else "identifier"
             found.append(Span(_letters(code, node.start_byte), _letters(code, node.end_byte), kind))
     return sorted(set(found), key=lambda span: (span.start, span.end))
 
@@ -90,7 +101,9 @@ def template_match(gold: str, candidate: str) -> bool:
 def _masked(node) -> list[str]:
     """The words of a node's template, in order."""
     if node.type == "command":
-        return _command(node)
+        return _arguments(node.children)
+    if node.type == "file_redirect":
+        return _redirect(node)
     if node.type == "variable_assignment":
         return [f"{ARGUMENT}={' '.join(_masked_word(node.children[-1]))}"]
     if node.type in _WHOLE:
@@ -100,18 +113,27 @@ def _masked(node) -> list[str]:
     return [word for child in node.children for word in _masked(child)]
 
 
-def _command(node) -> list[str]:
+def _redirect(node) -> list[str]:
+    """`2> FILE`, and the arguments of the command that the grammar finds behind it."""
+    start = next(i for i, child in enumerate(node.children) if not child.is_named)
+    operator = "".join(child.text.decode() for child in node.children[: start + 1])
+    file, *rest = node.children[start + 1 :] or [None]
+    return [operator, *(_masked_word(file) if file else []), *_arguments(rest)]
+
+
+def _arguments(nodes) -> list[str]:
     """A utility and its arguments; after sudo, xargs, -exec and their kind a utility comes again."""
-    words, utility_next = [], False
-    for child in node.children:
-        text = child.text.decode()
-        if child.type == "command_name":
+    words: list[str] = []
+    utility_next = False
+    for node in nodes:
+        text = node.text.decode()
+        if node.type == "command_name":
             words.append(text)
             utility_next = text in LAUNCHERS
-        elif child.type not in _WORDS:
-            words += _masked(child)
-        elif text in STRUCTURE:
-            words.append(text)
+        elif node.type not in _WORDS:
+            words += _masked(node)
+        elif (structure := text.strip("'\"").lstrip("\\")) in STRUCTURE:
+            words.append(structure)
         elif _FLAG.fullmatch(text):
             words.append(text)
             utility_next = utility_next or text in LAUNCHING_FLAGS
@@ -121,13 +143,18 @@ def _command(node) -> list[str]:
         elif value := _VALUE.fullmatch(text):
             words.append(f"{value[1]}={ARGUMENT}")
         else:
-            words += _masked_word(child)
+            words += _masked_word(node)
     return words
 
 
 def _masked_word(node) -> list[str]:
     """ARG, and of a word with commands inside it their templates too."""
-    inside = [word for part in _walk(node) if part.type in ("command_substitution", "process_substitution") and _outermost(part, node) for word in _inner(part)]
+    inside = [
+        word
+        for part in _walk(node)
+        if part.type in ("command_substitution", "process_substitution") and _outermost(part, node)
+        for word in _inner(part)
+    ]
     return [ARGUMENT, *inside]
 
 

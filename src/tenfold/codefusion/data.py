@@ -40,10 +40,10 @@ class Loaded:
 
 
 def read_examples(path: Path, part: str = "") -> Loaded:
-    """The pairs in a file of lines, own or released, or the part ("train" or "test") of a released file. Raises UserError with file and line."""
+    """The pairs in a file of lines, or in the part ("train" or "test") of a whole released file. Raises UserError with file and line."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path} is not there.\n  Give a file of lines such as {{\"text\": \"list files\", \"code\": \"ls\"}}.")
+        raise UserError(f'{path} is not there.\n  Give a file of lines such as {{"text": "list files", "code": "ls"}}.')
     raw = path.read_text(encoding="utf-8", errors="replace")
     items = _whole(raw, path, part) if path.suffix == ".json" else _lines(raw, path)
     examples = [_example(item, where) for item, where in items]

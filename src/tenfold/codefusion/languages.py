@@ -1,6 +1,6 @@
 """The languages that CodeFusion writes, each by its own parser: Python's, tree-sitter's Bash, and ours for conditional formatting.
 
-`problem` judges validity; `spans` gives what continuous paragraph denoising masks: identifiers and built-in keywords (CodeFusion, section 3.2).
+`problem` judges validity; `spans` gives what continuous paragraph denoising masks: identifiers and built-in keywords, as CodeFusion does.
 """
 
 import ast
@@ -17,7 +17,7 @@ from tenfold.codefusion.bash import bash_problem, bash_spans
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.functions import BY_SPELLING
 from tenfold.codefusion.rules.syntax import COLUMN, RuleError
-from tenfold.codefusion.spans import Problem, Span
+from tenfold.codefusion.spans import Kind, Problem, Span
 from tenfold.errors import UserError
 
 
@@ -76,7 +76,7 @@ def python_spans(code: str) -> list[Span]:
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):
             if token.type == tokenize.NAME:
-                kind = "keyword" if keyword.iskeyword(token.string) or hasattr(builtins, token.string) else "identifier"
+                kind: Kind = "keyword" if keyword.iskeyword(token.string) or hasattr(builtins, token.string) else "identifier"
                 (row, first), (last_row, last) = token.start, token.end
                 found.append(Span(starts[row - 1] + first, starts[last_row - 1] + last, kind))
     except (tokenize.TokenError, SyntaxError):  # an open bracket or string: what came before it stands

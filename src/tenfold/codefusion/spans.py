@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Kind = Literal["identifier", "keyword"]
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -19,4 +21,4 @@ class Span:
 
     start: int
     end: int
-    kind: Literal["identifier", "keyword"]
+    kind: Kind

@@ -56,8 +56,8 @@ def read_table(data: Sequence[Sequence[Any]], where: str = "data") -> Table:
     day_first = any(int(match[1]) > 12 for match in slashed)
     for i, row in enumerate(data[1:]):
         if len(row) != len(header):
-            names = ", ".join(header)
-            raise UserError(f"{where}, row {i + 1} has {len(row)} cells and the header {len(header)} ({names}).\n  Give a cell a column, null where blank.")
+            what = f"{where}, row {i + 1} has {len(row)} cells and the header {len(header)} ({', '.join(header)})"
+            raise UserError(f"{what}.\n  Give a cell a column, null where blank.")
     return Table(header, tuple(tuple(cell(value, day_first) for value in row) for row in data[1:]))
 
 

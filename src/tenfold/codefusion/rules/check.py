@@ -6,10 +6,19 @@ from tenfold.codefusion.rules.cells import Table, is_number, target
 from tenfold.codefusion.rules.functions import FUNCTIONS
 from tenfold.codefusion.rules.parse import parse
 from tenfold.codefusion.rules.syntax import Argument, Boolean, Call, Column, Date, Number, Reference, RuleError, Text
+from tenfold.codefusion.rules.write import number
 
 MOST_RANK = 1000
 """Excel's limit of Top 10 rules."""
-KINDS = {Number: "a number", Text: "a text", Boolean: "TRUE or FALSE", Date: "a date", Column: "a column", Reference: "a cell", Call: "a rule"}
+KINDS = {
+    Number: "a number",
+    Text: "a text",
+    Boolean: "TRUE or FALSE",
+    Date: "a date",
+    Column: "a column",
+    Reference: "a cell",
+    Call: "a rule",
+}
 WANTS = {"rank": "numbers", "average": "numbers", "draw": "numbers", "date": "dates"}
 """What a column must hold some of, by the kind of function that looks at it."""
 
@@ -43,7 +52,8 @@ def _check_argument(rule: Call, argument: Argument, text: str) -> None:
         check(argument, text)
     elif kind == "rank" and not (isinstance(argument, Number) and _is_rank(rule.name, argument.value)):
         wants = "a percentage over 0 and up to 100" if rule.name.endswith("Percent") else f"a whole number from 1 to {MOST_RANK}"
-        raise RuleError(text, argument.at, f"{rule.name} takes {wants}; here stands {KINDS[type(argument)]}.", _example(rule.name))
+        given = number(argument.value) if isinstance(argument, Number) else KINDS[type(argument)]
+        raise RuleError(text, argument.at, f"{rule.name} takes {wants}; here stands {given}.", _example(rule.name))
 
 
 def _is_rank(name: str, value: float) -> bool:

@@ -144,8 +144,7 @@ def _ranks(rule: Call, cells: Sequence[Cell]) -> list[Truth]:
     numbers = sorted((_number(cell) for cell in cells if is_number(cell)), reverse=rule.name.startswith("Top"))
     if not numbers:
         return [False] * len(cells)
-    given = rule.arguments[0].value if rule.arguments else 1  # type: ignore[union-attr]  # check.py: a number
-    count = int(len(numbers) * given / 100) if rule.name.endswith("Percent") else int(given)
+    count = int(len(numbers) * rule.rank() / 100) if rule.name.endswith("Percent") else int(rule.rank())
     last = numbers[min(max(count, 1), len(numbers)) - 1]
     inside = (lambda x: x >= last) if rule.name.startswith("Top") else (lambda x: x <= last)
     return [is_number(cell) and inside(_number(cell)) for cell in cells]

@@ -1,7 +1,7 @@
 """How Excel compares and searches.
 
 Numbers come before texts and texts before booleans; a blank is 0, "" or FALSE, whichever it is compared with; case does not count. Texts
-are ordered by the code points of their folded case, where Excel asks the locale. Source: Microsoft's reference of comparison operators and of SEARCH.
+are ordered by the code points of their folded case, where Excel asks the locale. Source: Microsoft's reference of operators and of SEARCH.
 """
 
 import datetime
@@ -10,7 +10,7 @@ import re
 
 from tenfold.codefusion.rules.cells import Cell, serial
 
-_EMPTY = {0: 0.0, 1: "", 2: False}
+_EMPTY: dict[int, float | str | bool] = {0: 0.0, 1: "", 2: False}
 
 
 def compare(left: Cell, right: Cell) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tenfold.codefusion.rules.cells import ERRORS, Cell, ErrorValue, Table, target
 from tenfold.codefusion.rules.check import check, check_table
 from tenfold.codefusion.rules.formulas import FIRST_ROW, Frame, formula, period, value
-from tenfold.codefusion.rules.syntax import Call, Column, Reference, letters
+from tenfold.codefusion.rules.syntax import Call, Column, Reference
 from tenfold.codefusion.rules.write import write
 from tenfold.corpus.files import replacing
 from tenfold.errors import UserError
@@ -27,21 +27,24 @@ FILLS = (("FFC7CE", "9C0006"), ("C6EFCE", "006100"), ("FFEB9C", "9C5700"), ("BDD
 def export(rules: Sequence[Call], table: Table, path: Path, formulas: bool = False) -> Path:
     """Writes the table and the rules into a workbook at `path`, which is whole or absent. Returns the path.
 
-    `formulas`: no ready rules but those that draw, for programs whose ready rules are not Excel's. Raises RuleError for rules that do not fit the table, and UserError where openpyxl is missing or a cell cannot be kept in a workbook.
+    `formulas`: no ready rules but those that draw, for programs whose ready rules are not Excel's. Raises RuleError for rules that do not
+    fit the table, and UserError where openpyxl is missing or a cell cannot be kept in a workbook.
     """
     openpyxl = _openpyxl()
     book = openpyxl.Workbook()
     sheet = book.active
-    for row, cells in enumerate([table.header, *table.rows], start=1):
+    for column, name in enumerate(table.header, start=1):
+        _put(sheet.cell(1, column), name)
+        sheet.cell(1, column).font = openpyxl.styles.Font(bold=True)
+    for row, cells in enumerate(table.rows, start=FIRST_ROW):
         for column, cell in enumerate(cells, start=1):
-            _put(sheet.cell(row, column), cell, openpyxl)
+            _put(sheet.cell(row, column), cell)
     for i, rule in enumerate(rules):
         check(rule, write(rule))
         check_table(rule, table, write(rule))
         column = target(rule, table)
         frame = Frame.of(column, table)
-        cells = f"{letters(column + 1)}{FIRST_ROW}:{letters(column + 1)}{FIRST_ROW + frame.rows - 1}"
-        sheet.conditional_formatting.add(cells, _ready(rule, frame, *FILLS[i % len(FILLS)], formulas))
+        sheet.conditional_formatting.add(frame.range().replace("$", ""), _ready(rule, frame, *FILLS[i % len(FILLS)], formulas))
     with replacing(path) as file:
         book.save(file)
     return path
@@ -55,7 +58,7 @@ def _openpyxl():
     return openpyxl
 
 
-def _put(place, cell: Cell, openpyxl) -> None:
+def _put(place, cell: Cell) -> None:
     """Writes a cell. Texts stay texts, even those that look like a formula or a number."""
     from openpyxl.utils.exceptions import IllegalCharacterError
 
@@ -66,11 +69,11 @@ def _put(place, cell: Cell, openpyxl) -> None:
     try:
         place.value = cell
     except IllegalCharacterError as wrong:
-        raise UserError(f"cell {place.coordinate} holds {cell!r}, with a control character that no workbook can hold.\n  Remove it.") from wrong
+        raise UserError(
+            f"cell {place.coordinate} holds {cell!r}, with a control character that no workbook can hold.\n  Remove it."
+        ) from wrong
     if isinstance(cell, str):
         place.data_type = "s"
-    if place.row == 1:
-        place.font = openpyxl.styles.Font(bold=True)
 
 
 def _ready(rule: Call, frame: Frame, fill: str, ink: str, formulas: bool) -> "Rule":
@@ -94,9 +97,8 @@ def _ready(rule: Call, frame: Frame, fill: str, ink: str, formulas: bool) -> "Ru
         given = [value(argument, frame) for argument in rule.arguments]
         return Rule(type="cellIs", operator=excel, formula=given, dxf=paint)
     if kind == "rank":
-        given = int(rule.arguments[0].value) if rule.arguments else 1  # type: ignore[union-attr]  # check.py: a number
         percent, bottom = rule.name.endswith("Percent"), rule.name.startswith("Bottom")
-        return Rule(type="top10", rank=given, percent=percent, bottom=bottom, dxf=paint)
+        return Rule(type="top10", rank=int(rule.rank()), percent=percent, bottom=bottom, dxf=paint)
     if kind == "average":
         return Rule(type="aboveAverage", aboveAverage=rule.name == "AboveAverage", dxf=paint)
     if kind == "repeat":

@@ -94,13 +94,12 @@ _TEMPLATES: dict[str, Callable[..., str]] = {
 def _whole(rule: Call, cell: str, cells: str) -> str:
     """Functions of the whole column. AGGREGATE's 6 leaves errors out, as the rules do."""
     if rule.function.kind == "repeat":
-        same = f"SUMPRODUCT(IFERROR(({cells}={cell})*({cells}<>\"\"),0))"  # COUNTIF would see wildcards in texts
+        same = f'SUMPRODUCT(IFERROR(({cells}={cell})*({cells}<>""),0))'  # COUNTIF would see wildcards in texts
         return f"IF(OR(ISBLANK({cell}),ISERROR({cell})),FALSE,{same}{'=1' if rule.name == 'Unique' else '>1'})"
     if rule.function.kind == "average":
         sign = ">" if rule.name == "AboveAverage" else "<"
         return f"IF(ISNUMBER({cell}),{cell}{sign}_xlfn.AGGREGATE(1,6,{cells}),FALSE)"
-    given = number(rule.arguments[0].value) if rule.arguments else "1"  # type: ignore[union-attr]  # check.py: a number
-    percent, top = rule.name.endswith("Percent"), rule.name.startswith("Top")
+    given, percent, top = number(rule.rank()), rule.name.endswith("Percent"), rule.name.startswith("Top")
     count = f"MAX(1,INT(COUNT({cells})*{given}/100))" if percent else f"MIN({given},COUNT({cells}))"
     return f"IF(ISNUMBER({cell}),{cell}{'>=' if top else '<='}_xlfn.AGGREGATE({14 if top else 15},6,{cells},{count}),FALSE)"
 

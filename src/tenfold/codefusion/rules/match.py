@@ -85,14 +85,17 @@ def _constants(rule: Call) -> list[Argument]:
 
 def _pools(constants: Sequence[Argument], rng: random.Random, today: datetime.date, rows: int) -> dict[str, list[Cell]]:
     """Cells to draw from, by kind."""
-    numbers: list[Cell] = [float(rng.randint(-50, 50)) for _ in range(rows // 2)] + [round(rng.gauss(0, 30), 2) for _ in range(rows // 2)]
+    numbers: list[Cell] = [float(rng.randint(-50, 50)) if i % 2 else round(rng.gauss(0, 30), 2) for i in range(rows)]
     words = ["alpha", "Beta", "gamma ray", "x", "A1", "no", " "]
     dates: list[Cell] = [_midnight(today) + datetime.timedelta(days=rng.randint(-70, 70)) for _ in range(rows)]
     for constant in constants:
         match constant:
             case Number():
                 step = abs(constant.value) / 100 or 0.01
-                numbers += [constant.value + shift for shift in (0, 0, 1, -1, step, -step, 0.5, -0.5)] + [constant.value * 2, -constant.value]
+                numbers += [constant.value + shift for shift in (0, 0, 1, -1, step, -step, 0.5, -0.5)] + [
+                    constant.value * 2,
+                    -constant.value,
+                ]
             case Text():
                 t = constant.value
                 words += [t, t, t.upper(), t.lower(), t + " x", "x " + t, f"x {t} x", t[:-1], t[1:], t + t]

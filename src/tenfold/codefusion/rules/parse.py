@@ -15,7 +15,21 @@ import math
 import re
 
 from tenfold.codefusion.rules.functions import BY_SPELLING, FUNCTIONS, Function
-from tenfold.codefusion.rules.syntax import CELL, COLUMN, Argument, Boolean, Call, Column, Date, Number, Reference, RuleError, Text, Value, number_of
+from tenfold.codefusion.rules.syntax import (
+    CELL,
+    COLUMN,
+    Argument,
+    Boolean,
+    Call,
+    Column,
+    Date,
+    Number,
+    Reference,
+    RuleError,
+    Text,
+    Value,
+    number_of,
+)
 
 MOST_TEXT = 255
 """Characters of a text in a formula, Excel's limit."""
@@ -34,7 +48,9 @@ _LED = re.compile(r"\s*" + COLUMN.pattern + r"\s*(?:,\s*|(?=\)))")
 def parse(text: str) -> Call:
     """The rule that a text says. Raises RuleError with the place: what cannot be read, unknown functions, texts over Excel's limits."""
     if len(text) > MOST_RULE:
-        raise RuleError(text, MOST_RULE, f"the rule has {len(text)} characters; Excel's limit is {MOST_RULE}.", "Split it into several rules.")
+        raise RuleError(
+            text, MOST_RULE, f"the rule has {len(text)} characters; Excel's limit is {MOST_RULE}.", "Split it into several rules."
+        )
     reader = _Reader(text)
     rule = reader.call()
     if text[reader.at :].strip():
@@ -44,7 +60,9 @@ def parse(text: str) -> Call:
 
 def plain_text(text: str) -> bool:
     """Whether a text reads back as itself without quotes, as the argument of a text function."""
-    return bool(text) and text == text.strip() and text[0] not in "\"'" and _balanced(text) and not _is_cell(text) and not COLUMN.match(text)
+    return (
+        bool(text) and text == text.strip() and text[0] not in "\"'" and _balanced(text) and not _is_cell(text) and not COLUMN.match(text)
+    )
 
 
 def plain_value(text: str) -> bool:
@@ -53,7 +71,7 @@ def plain_value(text: str) -> bool:
 
 
 class _Reader:
-    """The text, how far it is read and how many functions are open there; each method reads one thing of the grammar, or raises RuleError."""
+    """The text, how far it is read and how deep that is; each method reads one thing of the grammar, or raises RuleError."""
 
     def __init__(self, text: str):
         self.text, self.at, self.depth = text, 0, 0
@@ -142,10 +160,14 @@ class _Reader:
         end = next((i for i in range(start, len(self.text)) if self.text[i] in ",()\"'"), len(self.text))
         if end == len(self.text) or self.text[end] not in ",)":
             what = "the rule ends before its )." if end == len(self.text) else f"{self.text[end]} cannot stand inside a bare value."
-            raise self.wrong(what, 'Put text that holds , ( ) or quotes between double quotes, "like this", and close every ( with a ).', end)
+            raise self.wrong(
+                what, 'Put text that holds , ( ) or quotes between double quotes, "like this", and close every ( with a ).', end
+            )
         word = self.text[start:end].strip()
         if not word:
-            raise self.wrong("a value is missing here.", "Give a number, a text, a date as 2024-01-31, a column c[1] or a cell $B$2.", start)
+            raise self.wrong(
+                "a value is missing here.", "Give a number, a text, a date as 2024-01-31, a column c[1] or a cell $B$2.", start
+            )
         self.at = end
         return self.kept(_word(word, start))
 

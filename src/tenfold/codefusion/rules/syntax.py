@@ -1,4 +1,4 @@
-"""A rule as a tree. Equality looks at what is meant and not at where it stood; `at` counts characters from 0 in the text it was read from."""
+"""A rule as a tree. Equality looks at what is meant, not at where it stood: `at`, characters from 0 in the text it was read from."""
 
 import datetime
 import re
@@ -84,6 +84,10 @@ class Call:
     def calls(self) -> list["Call"]:
         """The rules inside AND, OR or NOT."""
         return [argument for argument in self.arguments if isinstance(argument, Call)]
+
+    def rank(self) -> float:
+        """What Top and its kind are given: how many, or what percentage. One where nothing is given."""
+        return next((argument.value for argument in self.arguments if isinstance(argument, Number)), 1.0)
 
 
 Value: TypeAlias = Number | Text | Boolean | Date | Column | Reference
