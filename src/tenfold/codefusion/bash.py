@@ -1,7 +1,7 @@
 """Bash: whether a command parses, its names and keywords, and its template, through tree-sitter's grammar (the extra `codefusion`).
 
 The grammar is tree-sitter-bash; it mends what it cannot read, so a command is valid where its tree holds no node of an error and none that
-is missing. The template is that of NL2Bash (Lin et al. 2018, section 6.1): utilities, flags and structure stay, arguments become ARG.
+is missing. The template is as NL2Bash's (Lin et al. 2018): utilities, flags and structure stay, arguments become ARG.
 """
 
 import functools

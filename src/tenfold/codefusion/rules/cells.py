@@ -23,6 +23,8 @@ class ErrorValue:
 
 Cell: TypeAlias = None | float | str | bool | datetime.datetime | ErrorValue
 
+LARGEST = 9.99999999999999e307
+"""Excel's largest number."""
 ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
 _ERROR = re.compile(r"#(?:NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A|ERR)")
 _NUMBER = re.compile(r"([+-]?)(\$?)((?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?)((?:[eE][+-]?\d+)?)(%?)")
@@ -63,15 +65,18 @@ def read_table(data: Sequence[Sequence[Any]], where: str = "data") -> Table:
 
 def cell(value: Any, day_first: bool = False) -> Cell:
     """A value of JSON or Python as a cell. Raises UserError for what no cell can hold."""
-    if value is None or isinstance(value, bool | ErrorValue | datetime.datetime):
+    if value is None or isinstance(value, bool | ErrorValue):
         return value
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=None)  # a workbook's times have no zone
     if isinstance(value, datetime.date):
         return datetime.datetime(value.year, value.month, value.day)
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) <= LARGEST:
         return float(value)
     if isinstance(value, str):
         return _typed(value, day_first)
-    raise UserError(f"a cell is {value!r}, of type {type(value).__name__}.\n  Give a number, a text, true, false or null.")
+    what = f"a cell is {str(value)[:40]}, of type {type(value).__name__}, which no cell can hold"
+    raise UserError(f"{what}.\n  Give a number up to {LARGEST}, a text, true, false or null.")
 
 
 def _typed(text: str, day_first: bool) -> Cell:
@@ -84,7 +89,7 @@ def _typed(text: str, day_first: bool) -> Cell:
         return word.upper() == "TRUE"
     if (number := _NUMBER.fullmatch(word)) and any(letter.isdigit() for letter in number[3]):
         value = float(number[1] + number[3].replace(",", "") + number[4])
-        return value / 100 if number[5] else value
+        return text if abs(value) > LARGEST else value / 100 if number[5] else value
     if iso := _ISO.fullmatch(word):
         return _date(*(int(part or 0) for part in iso.groups())) or text
     if slashed := _SLASHED.fullmatch(word):

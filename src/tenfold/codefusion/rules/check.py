@@ -51,13 +51,13 @@ def _check_argument(rule: Call, argument: Argument, text: str) -> None:
             raise RuleError(text, argument.at, wrong, "Make it a rule of its own.")
         check(argument, text)
     elif kind == "rank" and not (isinstance(argument, Number) and _is_rank(rule.name, argument.value)):
-        wants = "a percentage over 0 and up to 100" if rule.name.endswith("Percent") else f"a whole number from 1 to {MOST_RANK}"
+        wants = f"a whole number from 1 to {100 if rule.name.endswith('Percent') else MOST_RANK}"
         given = number(argument.value) if isinstance(argument, Number) else KINDS[type(argument)]
         raise RuleError(text, argument.at, f"{rule.name} takes {wants}; here stands {given}.", _example(rule.name))
 
 
 def _is_rank(name: str, value: float) -> bool:
-    return 0 < value <= 100 if name.endswith("Percent") else value == int(value) and 1 <= value <= MOST_RANK
+    return value == int(value) and 1 <= value <= (100 if name.endswith("Percent") else MOST_RANK)
 
 
 def check_table(rule: Call, table: Table, text: str, default: int | None = None) -> None:

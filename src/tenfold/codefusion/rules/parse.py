@@ -11,9 +11,9 @@ parentheses inside it, or where one stays open at the last ")" that leaves the f
 
 import datetime
 import difflib
-import math
 import re
 
+from tenfold.codefusion.rules.cells import LARGEST
 from tenfold.codefusion.rules.functions import BY_SPELLING, FUNCTIONS, Function
 from tenfold.codefusion.rules.syntax import (
     CELL,
@@ -67,7 +67,7 @@ def plain_text(text: str) -> bool:
 
 def plain_value(text: str) -> bool:
     """Whether a text reads back as itself without quotes, as the argument of a comparison."""
-    return text == text.strip() and isinstance(_word(text, 0), Text) and not set(text) & set(",()\"'")
+    return bool(text) and text == text.strip() and isinstance(_word(text, 0), Text) and not set(text) & set(",()\"'")
 
 
 class _Reader:
@@ -216,8 +216,8 @@ class _Reader:
         if isinstance(value, Text) and len(value.value) > MOST_TEXT:
             wrong = f"this text has {len(value.value)} characters; Excel's limit inside a rule is {MOST_TEXT}."
             raise self.wrong(wrong, "Give a shorter part of it to TextContains.", value.at)
-        if isinstance(value, Number) and not math.isfinite(value.value):
-            raise self.wrong("this number is too large for a cell.", "Excel's numbers end at 9.99E+307.", value.at)
+        if isinstance(value, Number) and abs(value.value) > LARGEST:
+            raise self.wrong("this number is too large for a cell.", f"Excel's numbers end at {LARGEST}.", value.at)
         return value
 
 
