@@ -9,7 +9,9 @@ from tenfold.codefusion.rules.functions import FUNCTIONS
 from tenfold.codefusion.rules.syntax import Boolean, Call, Column, Date, Number, Reference, Text
 
 words = st.text(alphabet=st.sampled_from("abcXYZ ()[],.\"'$%*?~#09-+/é適\n"), max_size=12)
-tricky = st.sampled_from(["c[1]", "$B$2", "B2", "TRUE", "5", "5%", "1e5", "2020-01-01", "a (b)", ":)", "((", "", " ", "AND(Blanks())", "x, y", "ß"])
+tricky = st.sampled_from(
+    ["c[1]", "$B$2", "B2", "TRUE", "5", "5%", "1e5", "2020-01-01", "a (b)", ":)", "((", "", " ", "AND(Blanks())", "x, y", "ß"]
+)
 numbers = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300) | st.integers(-(10**6), 10**6).map(float)
 columns = st.builds(Column, st.integers(0, 4))
 references = st.builds(Reference, st.integers(1, 800), st.integers(1, 60), st.booleans(), st.booleans())
@@ -39,7 +41,9 @@ def plain_rules(draw) -> Call:
 
 def joined(inside: st.SearchStrategy[Call]) -> st.SearchStrategy[Call]:
     """AND, OR or NOT of what `inside` draws."""
-    several = st.builds(lambda name, rules: Call(name, None, tuple(rules)), st.sampled_from(["AND", "OR"]), st.lists(inside, min_size=1, max_size=3))
+    several = st.builds(
+        lambda name, rules: Call(name, None, tuple(rules)), st.sampled_from(["AND", "OR"]), st.lists(inside, min_size=1, max_size=3)
+    )
     return several | st.builds(lambda rule: Call("NOT", None, (rule,)), inside)
 
 

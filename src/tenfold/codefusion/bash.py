@@ -17,7 +17,7 @@ LAUNCHERS = ("sudo", "xargs", "time", "nohup", "nice", "env", "exec", "command",
 LAUNCHING_FLAGS = ("-exec", "-execdir", "-ok", "-okdir")
 STRUCTURE = ("{}", ";", "+", "!", "(", ")", "-", "--")
 """Words among the arguments that are structure, bare, quoted or behind a backslash: find's and xargs's."""
-_FLAG = re.compile(r"[-+][A-Za-z?][\w-]*|--[A-Za-z][\w-]*")
+_FLAG = re.compile(r"[-+][A-Za-z?][\w-]*|-0|--[A-Za-z][\w-]*")
 _VALUE = re.compile(r"([-+]{0,2}[A-Za-z_][\w-]*)=(.*)", re.DOTALL)
 _WORDS = (
     "word",
@@ -30,6 +30,8 @@ _WORDS = (
     "ansi_c_string",
     "translated_string",
     "brace_expression",
+    "command_substitution",
+    "process_substitution",
 )
 _WHOLE = (*_WORDS, "variable_name", "special_variable_name", "heredoc_body", "regex", "test_operator", "extglob_pattern", "file_descriptor")
 
@@ -75,11 +77,10 @@ def bash_spans(code: str) -> list[Span]:
     """Names of commands, functions and variables, and reserved words, in order. Raises UserError without the extra."""
     found = []
     for node in _walk(_tree(code)):
-        named = node.type in ("variable_name", "special_variable_name", "command_name") or (
-            node.type == "word" and node.parent.type == "function_definition"
-        )
+        word = node.type == "word" and node.parent.type in ("command_name", "function_definition")
+        named = word or node.type in ("variable_name", "special_variable_name")
         keyword = not node.is_named and re.fullmatch(r"[a-z]+", node.type) and node.type == node.text.decode()
-        if named or keyword:
+        if (named or keyword) and not node.is_missing:
             kind: Kind = "keyword" if keyword else "identifier"
             found.append(Span(_letters(code, node.start_byte), _letters(code, node.end_byte), kind))
     return sorted(set(found), key=lambda span: (span.start, span.end))
@@ -149,24 +150,11 @@ def _arguments(nodes) -> list[str]:
 
 def _masked_word(node) -> list[str]:
     """ARG, and of a word with commands inside it their templates too."""
-    inside = [
-        word
-        for part in _walk(node)
-        if part.type in ("command_substitution", "process_substitution") and _outermost(part, node)
-        for word in _inner(part)
-    ]
-    return [ARGUMENT, *inside]
+    return [ARGUMENT, *(word for part in _substitutions(node) for child in part.children for word in _masked(child))]
 
 
-def _outermost(part, node) -> bool:
-    """Whether a substitution lies in no other one below the node."""
-    above = part.parent
-    while above is not None and above != node:
-        if above.type in ("command_substitution", "process_substitution"):
-            return False
-        above = above.parent
-    return True
-
-
-def _inner(part) -> list[str]:
-    return [word for child in part.children for word in _masked(child)]
+def _substitutions(node) -> list:
+    """The outermost $(...) and <(...) in a word."""
+    if node.type in ("command_substitution", "process_substitution"):
+        return [node]
+    return [part for child in node.children for part in _substitutions(child)]

@@ -82,7 +82,7 @@ def _json(text: str, where: str) -> Any:
 def _example(item: Any, where: str) -> Example | None:
     """The pair in an item; None where a released one has no description."""
     if not isinstance(item, dict):
-        raise UserError(f"{where} is {str(item)[:40]!r}.\n  Give an object with text and code.")
+        raise UserError(f"{where} is {str(item)[:40]}.\n  Give an object with text and code.")
     released = "NL Utterance" in item or "Code" in item
     text_field, code_field = ("NL Utterance", "Code") if released else ("text", "code")
     if released and item.get(text_field) is None:

@@ -2,8 +2,8 @@
 
 import pytest
 from hypothesis import given
-from random_rule import rules
 
+from random_rule import rules
 from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.rules.check import check_table, read_rule
 from tenfold.codefusion.rules.syntax import RuleError
@@ -46,7 +46,11 @@ def test_what_makes_no_sense_alone(code, at, words):
     [
         ("GreaterThan(c[7], 1)", 12, r"no column c\[7\].*\n.*\n.*\n  The data has c\[0\] City, c\[1\] Price, c\[2\] When"),
         ("LessThan(c[1], c[9])", 15, r"no column c\[9\]"),
-        ("AND(Blanks(c[0]), AboveAverage(c[0]))", 18, r"AboveAverage looks at numbers, and column c\[0\] 'City' holds none(.*\n)+.*c\[1\] Price"),
+        (
+            "AND(Blanks(c[0]), AboveAverage(c[0]))",
+            18,
+            r"AboveAverage looks at numbers, and column c\[0\] 'City' holds none(.*\n)+.*c\[1\] Price",
+        ),
         ("LastMonth(c[1])", 0, r"looks at dates, and column c\[1\] 'Price' holds none(.*\n)+.*c\[2\] When"),
     ],
 )
@@ -56,6 +60,8 @@ def test_what_makes_no_sense_on_a_table(code, at, words):
     assert wrong.value.at == at
 
 
-@pytest.mark.parametrize("code", ["AboveAverage()", "ColorScale(c[2])", "TextContains(c[1], 5)", "LastMonth(c[2])", "GreaterThan(c[2], c[1])"])
+@pytest.mark.parametrize(
+    "code", ["AboveAverage()", "ColorScale(c[2])", "TextContains(c[1], 5)", "LastMonth(c[2])", "GreaterThan(c[2], c[1])"]
+)
 def test_what_makes_sense_on_a_table(code):
     check_table(read_rule(code), TABLE, code)

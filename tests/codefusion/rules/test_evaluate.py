@@ -5,8 +5,8 @@ import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_rule import cells, conditions, rules
 
+from random_rule import cells, conditions, rules
 from tenfold.codefusion.rules.cells import ErrorValue, Table, read_table
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.evaluate import evaluate

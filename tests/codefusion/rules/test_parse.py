@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_rule import rules
 
+from random_rule import rules
 from tenfold.codefusion.rules.parse import MOST_DEPTH, MOST_TEXT, parse
 from tenfold.codefusion.rules.syntax import Boolean, Call, Column, Number, Reference, RuleError, Text, letters, number_of
 from tenfold.codefusion.rules.write import write

@@ -17,7 +17,7 @@ from tenfold.codefusion.rules.syntax import Argument, Call, Column, Date, Number
 from tenfold.codefusion.rules.words import DATE_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, TEXTS
 from tenfold.codefusion.rules.write import write
 
-WEIGHTS = {"compare": 30, "text": 28, "logic": 14, "rank": 8, "draw": 6, "repeat": 4, "average": 4, "cells": 3, "date": 3}
+WEIGHTS = {"compare": 30, "text": 28, "logic": 14, "rank": 8, "draw": 6, "repeat": 4, "average": 4, "cells": 3, "date": 5}
 COMMON = ("TextEquals", "TextContains", "GreaterThan", "LessThan", "Equals", "Between", "Top", "Bottom", "Duplicate", "Blanks")
 """Drawn six times as often as the others of their kind."""
 DATE_SHARE = 0.06
