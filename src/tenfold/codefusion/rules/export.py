@@ -5,14 +5,15 @@ joined by AND, OR and NOT, and texts that must be equal, become formulas. LibreO
 Excel's; `formulas=True` writes every rule as the formula that says what the evaluator does, in both programs.
 """
 
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenfold.codefusion.rules.cells import ERRORS, Cell, ErrorValue, Table, target
+from tenfold.codefusion.rules.cells import ERRORS, Cell, ErrorValue, Table, shown, target
 from tenfold.codefusion.rules.check import check, check_table
 from tenfold.codefusion.rules.formulas import FIRST_ROW, Frame, formula, period, value
-from tenfold.codefusion.rules.syntax import Call, Column, Reference
+from tenfold.codefusion.rules.syntax import Call, Column, Reference, letters
 from tenfold.codefusion.rules.write import write
 from tenfold.corpus.files import replacing
 from tenfold.errors import UserError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 FILLS = (("FFC7CE", "9C0006"), ("C6EFCE", "006100"), ("FFEB9C", "9C5700"), ("BDD7EE", "1F4E78"))
 """Fill and letters of the first rule, the second, and so on: Excel's own light red, green and yellow, and a blue."""
+
+
+MOST_WIDE = 50
+"""Letters of the widest column; longer texts run on or are cut, as in Excel."""
 
 
 def export(rules: Sequence[Call], table: Table, path: Path, formulas: bool = False) -> Path:
@@ -39,6 +44,9 @@ def export(rules: Sequence[Call], table: Table, path: Path, formulas: bool = Fal
     for row, cells in enumerate(table.rows, start=FIRST_ROW):
         for column, cell in enumerate(cells, start=1):
             _put(sheet.cell(row, column), cell)
+    for column, name in enumerate(table.header):
+        longest = max(len(text) for text in (name, *map(_text, table.column(column))))
+        sheet.column_dimensions[letters(column + 1)].width = min(max(longest + 3, 8), MOST_WIDE)
     for i, rule in enumerate(rules):
         check(rule, write(rule))
         check_table(rule, table, write(rule))
@@ -74,6 +82,15 @@ def _put(place, cell: Cell) -> None:
         ) from wrong
     if isinstance(cell, str):
         place.data_type = "s"
+    if isinstance(cell, datetime.datetime):
+        place.number_format = "yyyy-mm-dd" if cell.time() == datetime.time() else "yyyy-mm-dd hh:mm"
+
+
+def _text(cell: Cell) -> str:
+    """About what a cell shows."""
+    if isinstance(cell, datetime.datetime):
+        return str(cell.date())
+    return cell.name if isinstance(cell, ErrorValue) else shown(cell)
 
 
 def _ready(rule: Call, frame: Frame, fill: str, ink: str, formulas: bool) -> "Rule":
