@@ -16,14 +16,14 @@ from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.export import export
 
-NAMES = ("Top(2)", "AboveAverage", "Between", "Contains", "Duplicate", "Blank/Error", "Next 7 days", "Scale", "Bar", "Icons")
+NAMES = ("Top(2)", "AboveAverage", "Between", "Contains", "Duplicate", "Blank", "Next 7 days", "Scale", "Bar", "Icons")
 RULES = (
     *("Top(c[0], 2)", "AboveAverage(c[1])", "Between(c[2], 20, 60)", "TextContains(c[3], done)", "Duplicate(c[4])"),
-    *("OR(Blanks(c[5]), Errors(c[5]))", "ColorScale(c[7])", "DataBar(c[8])", "IconSet(c[9])"),
+    *("Blanks(c[5])", "ColorScale(c[7])", "DataBar(c[8])", "IconSet(c[9])"),
 )
 NUMBERS = (12, 87, 45, 63, 9, 71, 38, 55)
 WORDS = ("done", "open", "not done", "late", "Done 2", "new", "open", "paid")
-CITIES = ("Oslo", "Rome", "oslo", "Lima", "Cairo", "Rome", "Paris", "Tokyo")
+CITIES = ("Oslo", "Rome", "Bern", "Lima", "Cairo", "Rome", "Paris", "Tokyo")
 KEPT = (5, "", "#N/A", 8, "", 3, "#DIV/0!", 1)
 
 

@@ -37,6 +37,7 @@ def test_released_lines_and_files(tmp_path):
     ("text", "words"),
     [
         ('{"text": "a", "code": "b"}\n{"text": "a"', r"own.jsonl, line 2 is not JSON"),
+        ('{"text": "a", "code": "b", "Data": [1]}', r"line 1: Data is \[1\] and Labels"),
         ('{"text": "a"}', r"line 1: code is None"),
         ('\n{"text": " ", "code": "b"}', r"line 2: text is ' '"),
         ("[1]", r"line 1 is \[1\]\.\n  Give an object"),

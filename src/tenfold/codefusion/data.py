@@ -91,8 +91,10 @@ def _example(item: Any, where: str) -> Example | None:
         if not isinstance(item.get(name), str) or not item[name].strip():
             raise UserError(f"{where}: {name} is {item.get(name)!r}.\n  Give a text that is not empty.")
     name = str(item.get("ID", where.rsplit(" ", 1)[1]))
-    data = tuple(tuple(row) for row in item.get("Data", []))
-    return Example(item[text_field].strip(), item[code_field].strip(), name, data, tuple(item.get("Labels", [])))
+    data, labels = item.get("Data") or [], item.get("Labels") or []
+    if not isinstance(data, list) or not isinstance(labels, list) or not all(isinstance(row, list) for row in data):
+        raise UserError(f"{where}: Data is {str(data)[:40]} and Labels {str(labels)[:40]}.\n  Give a list of rows, and a list of labels.")
+    return Example(item[text_field].strip(), item[code_field].strip(), name, tuple(map(tuple, data)), tuple(labels))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.generate import generate
 from tenfold.codefusion.rules.match import MADE_TABLES, execution_match, made_tables
 from tenfold.codefusion.rules.syntax import RuleError
@@ -71,9 +72,12 @@ def test_a_candidate_that_cannot_be_read_is_a_miss_and_a_gold_rule_an_error():
         execution_match("GreaterThan(5", "GreaterThan(5)", ROWS)
 
 
-def test_made_tables_are_the_same_each_time():
-    from tenfold.codefusion.rules.check import read_rule
+def test_rules_of_huge_numbers_run():
+    assert execution_match("GreaterThan(9E307)", "GreaterThan(9E307)", HEADER).matches
+    assert not execution_match("GreaterThan(9E307)", "GreaterThan(c[99999], 9E307)", HEADER).matches
 
+
+def test_made_tables_are_the_same_each_time():
     rules = [read_rule("GreaterThan(c[3], 5)")]
     tables = made_tables(rules, ["a", "b"])
     assert tables == made_tables(rules, ["a", "b"]) != made_tables(rules, ["a", "b"], seed=1)

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tenfold.codefusion.rules.cells import Cell, ErrorValue, Table, read_table
+from tenfold.codefusion.rules.cells import LARGEST, Cell, ErrorValue, Table, read_table
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.evaluate import evaluate
 from tenfold.codefusion.rules.syntax import Argument, Call, Column, Date, Number, Reference, RuleError, Text
+from tenfold.codefusion.rules.write import write
 
 MADE_TABLES = 6
 MADE_ROWS = 40
+MADE_COLUMNS = 64
+"""Columns beyond are blank, as those are that a table has not: a rule may name any."""
 TODAY = datetime.date(2023, 1, 15)
 """What LastMonth and its kind count from in a score, so that it does not change overnight: a day shortly after the released data's last."""
 
@@ -63,11 +66,11 @@ def made_tables(rules: Sequence[Call], header: Sequence[str], today: datetime.da
 
     Columns are of numbers, of texts, of dates and of all together in turn. The same rules and seed give the same tables.
     """
-    rng = random.Random(f"{seed} {rules}")
+    rng = random.Random(f"{seed} {[write(rule) for rule in rules]}")
     constants = [constant for rule in rules for constant in _constants(rule)]
-    wide = max([len(header), *(c.index + 1 for c in constants if isinstance(c, Column))])
+    wide = max([len(header), *(min(c.index + 1, MADE_COLUMNS) for c in constants if isinstance(c, Column))])
     names = (*header, *(f"made {i}" for i in range(len(header), wide)))
-    rows = max([MADE_ROWS, *(2 * int(c.value) for c in constants if isinstance(c, Number) and 0 < c.value <= 1000)])
+    rows = max([MADE_ROWS, *(2 * int(count) for rule in rules for count in _counts(rule))])  # Top(20) and Top(30) differ on 31 and more
     pools = _pools(constants, rng, today, rows)
     kinds = [*pools, "mixed", "mixed"]
     tables = []
@@ -75,6 +78,12 @@ def made_tables(rules: Sequence[Call], header: Sequence[str], today: datetime.da
         columns = [_column(pools, kinds[i % len(kinds)] if rng.random() < 0.8 else "mixed", rng, rows) for _ in names]
         tables.append(Table(tuple(names), tuple(zip(*columns, strict=True))))
     return tables
+
+
+def _counts(rule: Call) -> list[float]:
+    """How many cells the ranks of a rule pick."""
+    own = [rule.rank()] if rule.name in ("Top", "Bottom") else []
+    return own + [count for inside in rule.calls() for count in _counts(inside)]
 
 
 def _constants(rule: Call) -> list[Argument]:
@@ -92,10 +101,8 @@ def _pools(constants: Sequence[Argument], rng: random.Random, today: datetime.da
         match constant:
             case Number():
                 step = abs(constant.value) / 100 or 0.01
-                numbers += [constant.value + shift for shift in (0, 0, 1, -1, step, -step, 0.5, -0.5)] + [
-                    constant.value * 2,
-                    -constant.value,
-                ]
+                numbers += [constant.value + shift for shift in (0, 0, 1, -1, step, -step, 0.5, -0.5)]
+                numbers += [-constant.value, min(max(constant.value * 2, -LARGEST), LARGEST)]
             case Text():
                 t = constant.value
                 words += [t, t, t.upper(), t.lower(), t + " x", "x " + t, f"x {t} x", t[:-1], t[1:], t + t]
