@@ -2,7 +2,9 @@
 
     python benchmarks/codefusion_rules.py FOLDER
 
-FOLDER holds cf_train.jsonl and cf_test.jsonl, a released item a line, and perhaps pretrain_cf.txt, a rule a line. Printed are the shares of
+FOLDER holds cf_train.jsonl and cf_test.jsonl, a released item a line, the same of bash and python, and perhaps pretrain_cf.txt, a rule a
+line. Printed are first how many pairs of each language parse and stand in train and test both, and of made-up rules the share that pick
+some rows and not all (Bash takes the extra `codefusion`). Then the shares of
 rules that parse, that print back to the same text and to the same rule, and that run and match themselves; and by function, of the items
 that have a label a row, the number whose labels are what the rule does, and what it does not (negated), and the same of cells.
 """
@@ -12,9 +14,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from tenfold.codefusion.data import deduplicated, read_examples
+from tenfold.codefusion.languages import valid
 from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.evaluate import evaluate
+from tenfold.codefusion.rules.generate import generate
 from tenfold.codefusion.rules.match import TODAY, execution_match
 from tenfold.codefusion.rules.parse import parse
 from tenfold.codefusion.rules.syntax import RuleError
@@ -52,10 +57,33 @@ def labelled(items: list[dict]) -> dict[str, Counter]:
     return found
 
 
+def pairs(folder: Path, language: str) -> dict:
+    """Items of a language's two files, and of test those that are new."""
+    train, test = (read_examples(folder / f"{language}_{part}.jsonl") for part in ("train", "test"))
+    split = deduplicated(train.examples, test.examples)
+    return {
+        "train": len(train.examples),
+        "test": len(split.all),
+        "without text": (train.without_text, test.without_text),
+        "in train too": {"pair": split.same_pair, "code": split.same_code, "text": split.same_text},
+        "new": len(split.new),
+        "valid": [round(sum(valid(language, e.code) for e in part) / len(part), 4) for part in (train.examples, split.all)],
+    }
+
+
+def made_share(count: int) -> float:
+    """The share of made-up rules that pick some rows of their table and not all."""
+    picked = [evaluate(read_rule(item.code), item.table, TODAY).cells for item in generate(count, seed=0)]
+    return sum(any(cells) and not all(cells) for cells in picked) / count
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
+    for language in ("bash", "python", "cf"):
+        print(language, pairs(folder, language))
+    print("made up: pick some rows and not all", made_share(3000))
     for part in ("train", "test"):
         items = [json.loads(line) for line in (folder / f"cf_{part}.jsonl").read_text().splitlines()]
         print(part, dict(written([item["Code"] for item in items])))
