@@ -1,1 +1,1 @@
-"""CodeFusion: a diffusion model that writes code, the languages it writes, and how what it wrote is judged."""
+"""CodeFusion: text to code by diffusion, with masked-diffusion and autoregressive models of equal size beside it."""
