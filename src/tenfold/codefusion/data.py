@@ -1,0 +1,122 @@
+"""Pairs of description and code from files: a user's own, and CodeFusion's released ones at a path that the user gives.
+
+    own lines        {"text": "count the lines of a file", "code": "wc -l FILE"}
+    released lines   {"ID": 7, "NL Utterance": "...", "Code": "...", "Data": [[...]], "Labels": [...]}     Data and Labels of rules only
+    released file    {"train": [...], "test": [...]} of such
+
+Source of the released form: microsoft/prose-benchmarks, CodeFusion.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold.errors import UserError
+
+
+@dataclass(frozen=True)
+class Example:
+    """A description and its code."""
+
+    text: str
+    code: str
+    name: str = ""
+    """The released ID, or the number of the line."""
+    data: tuple[tuple[Any, ...], ...] = ()
+    """Of rules: header and rows."""
+    labels: tuple[int, ...] = ()
+    """Of rules, as released; not to be scored by (docs/conditional-formatting.md)."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file held."""
+
+    examples: tuple[Example, ...]
+    without_text: int
+    """Released items whose description is null; they are left out."""
+
+
+def read_examples(path: Path, part: str = "") -> Loaded:
+    """The pairs in a file of lines, or in the part ("train" or "test") of a whole released file. Raises UserError with file and line."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'{path} is not there.\n  Give a file of lines such as {{"text": "list files", "code": "ls"}}.')
+    raw = path.read_text(encoding="utf-8", errors="replace")
+    items = _whole(raw, path, part) if path.suffix == ".json" else _lines(raw, path)
+    examples = [_example(item, where) for item, where in items]
+    kept = tuple(example for example in examples if example is not None)
+    if not kept:
+        raise UserError(f"{path} holds no pair of description and code.\n  Give at least one line with text and code.")
+    return Loaded(kept, len(examples) - len(kept))
+
+
+def _lines(raw: str, path: Path) -> list[tuple[Any, str]]:
+    found = []
+    for number, line in enumerate(raw.split("\n"), start=1):
+        if line.strip():
+            found.append((_json(line, f"{path}, line {number}"), f"{path}, line {number}"))
+    return found
+
+
+def _whole(raw: str, path: Path, part: str) -> list[tuple[Any, str]]:
+    whole = _json(raw, str(path))
+    if isinstance(whole, dict):
+        if part not in whole:
+            raise UserError(f"{path} has parts {', '.join(whole) or 'none'}, and part is {part!r}.\n  Give one of them.")
+        whole = whole[part]
+    if not isinstance(whole, list):
+        raise UserError(f"{path} holds a {type(whole).__name__} where a list of items was expected.\n  Give a list, or an object of lists.")
+    return [(item, f"{path}, item {i}") for i, item in enumerate(whole)]
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as wrong:
+        raise UserError(f"{where} is not JSON: {wrong}.\n  Write an object a line, as json.dumps does.") from wrong
+
+
+def _example(item: Any, where: str) -> Example | None:
+    """The pair in an item; None where a released one has no description."""
+    if not isinstance(item, dict):
+        raise UserError(f"{where} is {str(item)[:40]}.\n  Give an object with text and code.")
+    released = "NL Utterance" in item or "Code" in item
+    text_field, code_field = ("NL Utterance", "Code") if released else ("text", "code")
+    if released and item.get(text_field) is None:
+        return None
+    for name in (text_field, code_field):
+        if not isinstance(item.get(name), str) or not item[name].strip():
+            raise UserError(f"{where}: {name} is {item.get(name)!r}.\n  Give a text that is not empty.")
+    name = str(item.get("ID", where.rsplit(" ", 1)[1]))
+    data, labels = item.get("Data") or [], item.get("Labels") or []
+    if not isinstance(data, list) or not isinstance(labels, list) or not all(isinstance(row, list) for row in data):
+        raise UserError(f"{where}: Data is {str(data)[:40]} and Labels {str(labels)[:40]}.\n  Give a list of rows, and a list of labels.")
+    return Example(item[text_field].strip(), item[code_field].strip(), name, tuple(map(tuple, data)), tuple(labels))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Test items, and those of them whose text and code are both new."""
+
+    all: tuple[Example, ...]
+    new: tuple[Example, ...]
+    same_pair: int
+    """Test items whose text and code both stand in one training item."""
+    same_code: int
+    same_text: int
+
+
+def deduplicated(train: Sequence[Example], test: Sequence[Example]) -> Split:
+    """The test items whose code and whose text do not occur in training, and how many do. White space between words does not count."""
+    pairs = {(_key(e.text), _key(e.code)) for e in train}
+    texts, codes = {text for text, _ in pairs}, {code for _, code in pairs}
+    new = tuple(e for e in test if _key(e.text) not in texts and _key(e.code) not in codes)
+    same_pair = sum((_key(e.text), _key(e.code)) in pairs for e in test)
+    return Split(tuple(test), new, same_pair, sum(_key(e.code) in codes for e in test), sum(_key(e.text) in texts for e in test))
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split())
