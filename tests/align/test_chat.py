@@ -1,4 +1,4 @@
-"""Chat templates: the tokens and masks of transformers, a stop token that is trained, and no way from what people write to control tokens."""
+"""Chat templates: the tokens and masks of transformers, a stop token that is trained, and no control tokens but the template's."""
 
 import json
 from pathlib import Path

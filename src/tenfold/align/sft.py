@@ -71,7 +71,7 @@ def train_sft(recipe: Recipe, out: Path | str | None = None, watch: Watch | None
     """
     path = Path(out) if out else Path("runs") / recipe.name
     recipe, material = prepared(recipe, path)
-    rows, measured = (_rows(recipe, side) for side in (material.train, material.held_out))
+    rows, measured = (rows_of(recipe, side) for side in (material.train, material.held_out))
     assert rows, "a training set without conversations is refused"
     counts = {"train": material.train.counts(rows), "held_out": material.held_out.counts(measured)}
     recipe = planned(recipe, material, rows)
@@ -200,7 +200,8 @@ def _encode(chat: Chat, conversations: list[Conversation], config: ChatConfig, c
     return Side(kept, encoded, dropped, cut)
 
 
-def _rows(recipe: Recipe, side: Side) -> ConversationRows | None:
+def rows_of(recipe: Recipe, side: Side) -> ConversationRows | None:
+    """A side's rows; None where it has no conversation."""
     if not side.encoded:
         return None
     sources = [conversation.where for conversation in side.conversations]

@@ -82,7 +82,8 @@ def train_on(make_feed: MakeFeed, recipe: Recipe, out: Path | str | None = None,
     mesh = make_mesh(recipe.mesh)
     session = session_of(recipe, path, feed, mesh, watch or Quiet())
     if not session.held_out and jax.process_index() == 0:
-        log.warning("%s: nothing is held out, so no held-out loss is measured: name some in data.held_out", path)
+        what = "conversation" if recipe.chat.template else "document"
+        log.warning("%s: no %s is held out, so no held-out loss is measured: name some in data.held_out", path, what)
     first_then_rest(lambda: begin_run(run, feed.fingerprint, start.fingerprint() if start else None))
     state, finished = fit(session)
     if jax.process_index() == 0:
