@@ -15,7 +15,7 @@ from tenfold.align.templates import Message, find_template
 from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
 from tenfold.convert.tensor_files import SHARD_BYTES
-from tenfold.corpus.files import new_directory
+from tenfold.corpus.files import new_directory, write_atomically
 from tenfold.errors import UserError
 from tenfold.generate.complete import TextTokenizer, check_decodes, generate
 from tenfold.generate.config import Weights
@@ -27,7 +27,7 @@ from tenfold.objectives.causal import token_logprobs
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.tokenizer import Tokenizer
-from tenfold.train.run import read_run
+from tenfold.train.run import CHAT_TEMPLATE, read_run
 from tenfold.train.start import adapted, adapted_lazily, lazy_model, load_model
 from tenfold.train.train import train
 
@@ -55,7 +55,7 @@ class Model:
     params: Params
     tokenizer: Tokenizer | None = None
     chat_template: str | None = None
-    """The Jinja template of a GGUF file, which makes a prompt of messages."""
+    """The Jinja template, where the model has one, which makes a prompt of messages."""
     _prepared: dict[Weights, tuple[Params, ModelConfig]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The weights as `generate` read them last, by what they were rounded to; one form at a time, as each takes a model's memory."""
 
@@ -161,6 +161,8 @@ class Model:
             save_gguf(path, self.config, self.params, self.tokenizer, dtype, self.chat_template)
         else:
             save_checkpoint(path, self.config, self.params, self.tokenizer, shard_bytes)
+            if self.chat_template:
+                write_atomically(path / CHAT_TEMPLATE, self.chat_template)
 
     def _score(self, tokenizer: Tokenizer, ids: list[int]) -> Scored:
         if not ids:

@@ -114,7 +114,7 @@ class Chat:
         text, name = self._text(ANSWERED), self.template.name
         written = [piece for piece, trained in pieces(text) if trained]
         others = ", ".join(other for other in built_in() if other != name)
-        mend = f"  Take one of {others} with --chat.template, or a Jinja file"
+        mend = f"  Take one of {others} with --template, or a Jinja file"
         if not written:
             raise UserError(
                 f"the chat template {name} does not mark what the assistant writes, so nothing says what to train on.\n"

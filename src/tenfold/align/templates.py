@@ -66,7 +66,7 @@ def find_template(name: str, own: str | None, whose: str) -> Template:
     names = ", ".join(built_in())
     if name == "model":
         if own is None:
-            raise UserError(f"chat.template is 'model', but {whose} has no chat template.\n  Take one of {names}, or a Jinja file.")
+            raise UserError(f"{whose} has no chat template.\n  Take one of {names}, or a Jinja file, with --template.")
         return Template(f"of {whose}", own)
     if name in built_in():
         return Template(name, (BUILT_IN / f"{name}.jinja").read_text("utf-8"))
@@ -74,7 +74,7 @@ def find_template(name: str, own: str | None, whose: str) -> Template:
         return Template(name, Path(name).expanduser().read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"chat.template is {name!r}, which is neither a template of ours nor a file that can be read ({error}).\n"
+            f"the chat template is {name!r}, which is neither a template of ours nor a file that can be read ({error}).\n"
             f"  Take one of {names}, a Jinja file, or model for the model's own."
         ) from error
 
