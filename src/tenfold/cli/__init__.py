@@ -278,6 +278,8 @@ def generate(argv: list[str]) -> int:
     options = _parse(Generate, argv, "tenfold generate")
     from tenfold.recipes.show import stream_answer, stream_completions
 
+    if options.chat.chat and options.prompt != ("",):
+        raise UserError("--prompt and --chat are both given.\n  Use --prompt for a text to continue, or --chat for a question to answer.")
     if options.chat.chat:
         stream_answer(options.run, options.chat, options.settings, options.adapter)
     else:
