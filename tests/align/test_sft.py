@@ -88,19 +88,18 @@ def _conversations(rows, material, row: int) -> list:
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(model, data, tuned, tmp_path):
-    """To the last byte of metrics.jsonl and samples.jsonl."""
-    recipe = tiny_sft(model, data)
+    """To the last byte of metrics.jsonl."""
+    recipe = tiny_sft(model, data, prompts=())
     stopped = train_sft(recipe, tmp_path / "run", Stopper(3))
     assert not stopped.result["finished"] and stopped.result["steps"] < 6
     assert train_sft(recipe, tmp_path / "run").result["finished"]
-    for name in ("metrics.jsonl", "samples.jsonl"):
-        assert (tmp_path / "run" / name).read_bytes() == (tuned.path / name).read_bytes()
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tuned.path / "metrics.jsonl").read_bytes()
 
 
 @pytest.mark.slow
 def test_microbatches_change_nothing(model, data, tuned, tmp_path):
     """Rows hold unequal numbers of trained tokens; the mean is over those of the whole batch."""
-    cut = train_sft(tiny_sft(model, data, microbatch=1), tmp_path / "run")
+    cut = train_sft(tiny_sft(model, data, microbatch=1, prompts=()), tmp_path / "run")
     ours, theirs = ([line["loss"] for line in lines(run.path) if "loss" in line] for run in (cut, tuned))
     np.testing.assert_allclose(ours, theirs, rtol=2e-5)
 
@@ -108,7 +107,7 @@ def test_microbatches_change_nothing(model, data, tuned, tmp_path):
 @pytest.mark.slow
 def test_adapters_learn_and_answer(model, data, tmp_path):
     """The base's weights stay where they are; the run loads as one model, with its chat template."""
-    recipe = replace(tiny_sft(model, data), lora=LoraConfig(4, 8.0, ("query", "value", "up", "down")))
+    recipe = replace(tiny_sft(model, data, prompts=()), lora=LoraConfig(4, 8.0, ("query", "value", "up", "down")))
     run = train_sft(recipe, tmp_path / "run")
     held_out = [line["held_out_loss"] for line in lines(run.path) if "held_out_loss" in line]
     assert held_out[-1] < held_out[0]
