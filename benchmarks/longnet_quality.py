@@ -140,9 +140,9 @@ def perplexity(options, run, model, kind: str, length: int) -> float:
 
     from tenfold.sharding.axes import make_mesh
     from tenfold.tokens.prepare import prepare
+    from tenfold.train.feed import held_out_batches
     from tenfold.train.held_out import measure
     from tenfold.train.step import evaluate_step
-    from tenfold.train.train import held_out_batches
 
     config = model_config(options, kind, options.vocab, length)
     data, rows = prepare(run.recipe.data, run.path, config.vocab), STEP_TOKENS // length

@@ -56,7 +56,7 @@ def test_help_is_quick_and_leaves_jax_alone(run_python):
     """
     *shown, last = run_python(program, devices=1).splitlines()
     assert shown[0].startswith("usage: tenfold COMMAND")
-    for command in ("demo", "corpus", "train", "ladder", "generate", "eval", "convert", "report"):
+    for command in ("demo", "corpus", "train", "ladder", "generate", "align", "eval", "convert", "report"):
         assert any(line.strip().startswith(f"tenfold {command}") for line in shown)
     heavy, seconds = last.rsplit(" ", 1)
     assert heavy == "[]"

@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tenfold.align.chat import Chat, ChatTokenizer
+from tenfold.align.templates import Message, find_template
 from tenfold.convert.gguf_model import open_gguf, save_gguf
 from tenfold.convert.hugging_face import is_checkpoint, open_checkpoint, save_checkpoint
 from tenfold.convert.tensor_files import SHARD_BYTES
-from tenfold.corpus.files import new_directory
+from tenfold.corpus.files import new_directory, write_atomically
 from tenfold.errors import UserError
-from tenfold.generate.complete import check_decodes, generate
+from tenfold.generate.complete import TextTokenizer, check_decodes, generate
 from tenfold.generate.config import Weights
 from tenfold.generate.decode import prepare_for_decode
 from tenfold.model.config import ModelConfig
@@ -53,7 +55,7 @@ class Model:
     params: Params
     tokenizer: Tokenizer | None = None
     chat_template: str | None = None
-    """The Jinja template of a GGUF file, which makes a prompt of messages."""
+    """The Jinja template, where the model has one, which makes a prompt of messages."""
     _prepared: dict[Weights, tuple[Params, ModelConfig]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The weights as `generate` read them last, by what they were rounded to; one form at a time, as each takes a model's memory."""
 
@@ -120,11 +122,30 @@ class Model:
         weights are rounded to while writing; in that form they are kept until another is asked for."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         settings: dict[str, Any] = dict(max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop, seed=seed)
-        completions = generate(
-            self.params, self.config, self._tokenizer(), prompts, **settings, weights=weights, on_text=on_text, prepare=self._prepare
-        )
-        texts = [completion.text for completion in completions]
+        texts = self._complete(self._tokenizer(), prompts, **settings, weights=weights, on_text=on_text)
         return texts[0] if isinstance(prompt, str) else texts
+
+    def chat(self, said: str | Sequence[Message], *, template: str = "model", **settings: Any) -> str:
+        """What the model answers the user, or the last of several messages, {"role", "content"} each.
+
+        `template` is the model's own, one of `tenfold align sft`, or a Jinja file; `settings` are those of `generate`. Raises UserError
+        where the model has no template, or the template refuses the messages.
+        """
+        messages = [{"role": "user", "content": said}] if isinstance(said, str) else list(said)
+        if not messages or messages[-1]["role"] != "user":
+            raise UserError("chat needs the user's message last: that is what is answered.")
+        chat = Chat(find_template(template, self.chat_template, "the model"), self._tokenizer())
+        turn = ChatTokenizer(chat, tuple(messages[:-1]))
+        return self._complete(turn, [messages[-1]["content"]], **settings)[0]
+
+    def answers(self, questions: Sequence[str], *, template: str = "model", **settings: Any) -> list[str]:
+        """What the model answers each of several questions, written at once; as `chat`."""
+        chat = Chat(find_template(template, self.chat_template, "the model"), self._tokenizer())
+        return self._complete(ChatTokenizer(chat), list(questions), **settings)
+
+    def _complete(self, tokenizer: TextTokenizer, prompts: list[str], **settings: Any) -> list[str]:
+        completions = generate(self.params, self.config, tokenizer, prompts, **settings, prepare=self._prepare)
+        return [completion.text for completion in completions]
 
     def _prepare(self, params: Params, config: ModelConfig, weights: Weights) -> tuple[Params, ModelConfig]:
         if weights not in self._prepared:
@@ -140,6 +161,8 @@ class Model:
             save_gguf(path, self.config, self.params, self.tokenizer, dtype, self.chat_template)
         else:
             save_checkpoint(path, self.config, self.params, self.tokenizer, shard_bytes)
+            if self.chat_template:
+                write_atomically(path / CHAT_TEMPLATE, self.chat_template)
 
     def _score(self, tokenizer: Tokenizer, ids: list[int]) -> Scored:
         if not ids:
@@ -172,9 +195,8 @@ def _open(path: Path, mesh: jax.sharding.Mesh | None) -> Model:
         opened = open_gguf(path) if path.suffix == ".gguf" else open_checkpoint(path)
         return Model(opened.config, opened.params(mesh) if mesh else opened.lazy(), opened.tokenizer(), opened.chat_template)
     run = read_run(path)
-    template = run.path / CHAT_TEMPLATE
     params = load_model(run, mesh)[0] if mesh else lazy_model(run)
-    return Model(run.recipe.model, params, run_tokenizer(run.path), template.read_text("utf-8") if template.exists() else None)
+    return Model(run.recipe.model, params, run_tokenizer(run.path), run.chat_template)
 
 
 def export(

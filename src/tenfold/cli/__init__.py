@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,8 @@ One system for the whole life of a GPT-class language model.
     tenfold corpus build RECIPE        raw sources to clean, weighted documents and the token shards that train reads
     tenfold train RECIPE               pretrain: a named recipe, or a run's recipe.yaml; any field can be overridden
     tenfold ladder RECIPE              small sizes trained, a law fitted, a larger one predicted, and the prediction checked
-    tenfold generate RUN --prompt ...  complete text with a trained model
+    tenfold generate RUN --prompt ...  complete text with a trained model; --chat ...: its answer
+    tenfold align sft MODEL --data ... a trained model that answers: fine-tuning on conversations
     tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
     tenfold ledger add|run|show        what does not work yet, asked again of each new model
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
@@ -259,7 +261,7 @@ def generate(argv: list[str]) -> int:
     """`tenfold generate RUN`."""
     import tyro
 
-    from tenfold.generate.config import GenerateConfig
+    from tenfold.generate.config import ChatOptions, GenerateConfig
 
     @dataclass(frozen=True)
     class Generate:
@@ -270,13 +272,19 @@ def generate(argv: list[str]) -> int:
         settings: Annotated[GenerateConfig, tyro.conf.arg(name="")] = GenerateConfig()
         prompt: tuple[str, ...] = ("",)
         """What to continue; several are written at once. Empty: a new document."""
+        chat: Annotated[ChatOptions, tyro.conf.arg(name="")] = ChatOptions()
         adapter: str | None = None
         """A directory of PEFT's adapters of this model, which are merged into it."""
 
     options = _parse(Generate, argv, "tenfold generate")
-    from tenfold.recipes.show import stream_completions
+    from tenfold.recipes.show import stream_answer, stream_completions
 
-    stream_completions(options.run, options.prompt, options.settings, options.adapter)
+    if options.chat.chat and options.prompt != ("",):
+        raise UserError("--prompt and --chat are both given.\n  Use --prompt for a text to continue, or --chat for a question to answer.")
+    if options.chat.chat:
+        stream_answer(options.run, options.chat, options.settings, options.adapter)
+    else:
+        stream_completions(options.run, options.prompt, options.settings, options.adapter)
     return 0
 
 
@@ -353,18 +361,9 @@ def _export(argv: list[str]) -> Path:
     return export(*chosen)
 
 
-def evaluate(argv: list[str]) -> int:
-    """`tenfold eval RUN TASKS`, and what else there is to do with scores."""
-    from tenfold.cli.evaluate import run_command
-
-    return run_command(argv)
-
-
-def ledger(argv: list[str]) -> int:
-    """`tenfold ledger add|run|show`."""
-    from tenfold.cli.ledger import run_command
-
-    return run_command(argv)
+def _module(name: str) -> Callable[[list[str]], int]:
+    """A command that is a module of its own, imported when it is called."""
+    return lambda argv: import_module(f"tenfold.cli.{name}").run_command(argv)
 
 
 def report(argv: list[str]) -> int:
@@ -393,5 +392,5 @@ def _complain(command: str, error: UserError) -> int:
     return 2
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, ledger, generate, convert, report)}
-COMMANDS["eval"] = evaluate  # whose own name Python has taken
+COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
+COMMANDS |= {"eval": _module("evaluate"), "ledger": _module("ledger"), "align": _module("align")}

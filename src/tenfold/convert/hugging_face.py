@@ -26,7 +26,18 @@ class Checkpoint:
     config: ModelConfig
     names: Names
     tensors: dict[str, Tensor]
-    chat_template: str | None = None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template of chat_template.jinja or, in older directories, of tokenizer_config.json."""
+        file = self.path / "chat_template.jinja"
+        if file.exists():
+            return file.read_text("utf-8")
+        try:
+            template = json.loads((self.path / "tokenizer_config.json").read_text("utf-8")).get("chat_template")
+        except (OSError, ValueError, AttributeError):
+            return None
+        return template if isinstance(template, str) else None
 
     def params(self, mesh: jax.sharding.Mesh) -> Params:
         """The weights, f32, on a mesh."""

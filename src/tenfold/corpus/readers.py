@@ -128,14 +128,15 @@ def _paragraphs(file) -> Iterator[str]:
 def read_jsonl(path: Path, source: str) -> Iterator[Raw]:
     """One JSON object a line, its text under "text". A line that is not that is a "bad line"; a file cut short, "damaged file"."""
     try:
-        for number, line in enumerate(_lines(path), 1):
+        for number, line in enumerate(lines(path), 1):
             if line.strip():
                 yield _json_text(line, f"{source}:{number}")
     except OSError as error:
         yield _unreadable(path, source, error)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a JSON-lines file, compressed or not. Raises OSError where it cannot be read to its end."""
     if path.suffix == ".jsonl":
         with path.open("rb") as file:
             yield from file

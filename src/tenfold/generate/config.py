@@ -10,6 +10,18 @@ Weights = Literal["as trained", "float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True)
+class ChatOptions:
+    """A question instead of a text to continue."""
+
+    chat: str = ""
+    """What the user says; the model answers, as its chat template has it."""
+    system: str = ""
+    """What the system says before."""
+    template: str = "model"
+    """The chat template: the model's own, or one of `tenfold align sft`."""
+
+
+@dataclass(frozen=True)
 class GenerateConfig:
     """How to write on from a prompt."""
 

@@ -70,6 +70,7 @@ def forward(
     encoded: Encoded | None = None,
     real_B: jax.Array | None = None,
     tree: Tree | None = None,
+    places_BT: jax.Array | None = None,
 ) -> Output:
     """The head's input for each token: the last hidden state, normed, f32[B, T, D].
 
@@ -78,6 +79,8 @@ def forward(
     `real_B` says how many of each row's tokens are real, what follows being padding that a cache need not keep; None: all.
     `encoded`, from `encode`, is what an encoder-decoder's decoder attends to.
     `tree` says that rows are forests of texts that begin alike (attention/tree.py): they may be longer than the context, but not deeper.
+    `places_BT` is where each token stands in its own document, for learned positions to count from there; the other kinds know distances
+    only, which are the same inside a document wherever it stands.
     """
     B, T = tokens_BT.shape
     if tree is not None and (cache is not None or segments_BT is not None or not takes_trees(config)):
@@ -102,7 +105,7 @@ def forward(
         S = T if cache is None or alone else cache.layers[0].k_BGSK.shape[-2]
         bias_BHTS = relative_bias(params["relative"], config, positions_BT, jnp.arange(S) if tree is None else positions_BT, config.causal)
     around = Around(start_B, segments_BT, turns(config, positions_BT), bias_BHTS, config.causal, encoded, alone, real_B, tree)
-    x_BTD = embed(params, config, tokens_BT, None if cache is None and tree is None else positions_BT)
+    x_BTD = embed(params, config, tokens_BT, places_BT if cache is None and tree is None else positions_BT)
     x_BTD, layer_caches, routing = blocks(params["blocks"], config, x_BTD, None if cache is None else cache.layers, around)
     if "final_norm" in params:
         x_BTD = norm(params["final_norm"], x_BTD, config)

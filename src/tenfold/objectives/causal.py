@@ -41,9 +41,12 @@ class LossSums(NamedTuple):
     """What the routers of a mixture of experts did: means over layers and all tokens, times `weight`."""
 
 
-def causal_loss(params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0) -> LossSums:
-    """Sums of the losses of a batch. `segments_BT` masks attention across documents where given."""
-    return loss_sums(params, config, forward(params, config, tokens_BT, segments_BT), targets_BT, weights_BT, z_loss)
+def causal_loss(
+    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, places_BT=None
+) -> LossSums:
+    """Sums of the losses of a batch. `segments_BT` masks attention across documents where given; with `places_BT`, learned positions count
+    from each document's start."""
+    return loss_sums(params, config, forward(params, config, tokens_BT, segments_BT, places_BT=places_BT), targets_BT, weights_BT, z_loss)
 
 
 def loss_sums(params: Params, config: ModelConfig, output: Output, targets_BT, weights_BT, z_loss: float = 0.0) -> LossSums:

@@ -32,6 +32,7 @@ from tenfold.tokens.shards import Shards, write_shards
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import load_params
 from tenfold.train.device import machine
+from tenfold.train.feed import held_out_batches
 from tenfold.train.held_out import HeldOut, measure, token_bytes
 from tenfold.train.noise import Plain
 from tenfold.train.recipe import Recipe
@@ -39,7 +40,7 @@ from tenfold.train.records import write_json
 from tenfold.train.run import begin_run, open_run, read_run
 from tenfold.train.state import init_state
 from tenfold.train.step import evaluate_step
-from tenfold.train.train import Quiet, held_out_batches, make_session, train
+from tenfold.train.train import Quiet, make_session, train
 
 MEASURED_BYTES = 400_000
 SHORTEST = 20  # steps, whatever the minutes

@@ -9,7 +9,7 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from tenfold.generate.config import GenerateConfig
+from tenfold.generate.config import ChatOptions, GenerateConfig
 from tenfold.train.held_out import HeldOut
 
 
@@ -73,6 +73,17 @@ def stream_completions(run: str, prompts: tuple[str, ...], settings: GenerateCon
         return
     for prompt, text in zip(prompts, model.generate(prompts, **asked), strict=True):
         write(f"{prompt}{text}\n{'-' * 40}\n")
+
+
+def stream_answer(run: str, asked: ChatOptions, settings: GenerateConfig, adapter: str | None = None) -> None:
+    """Prints what a model answers, as it is written."""
+    from tenfold.api import load
+
+    system = [{"role": "system", "content": asked.system}] if asked.system else []
+    said = [*system, {"role": "user", "content": asked.chat}]
+    options: dict[str, Any] = asdict(settings) | {"stop": settings.stops}
+    load(run, adapter).chat(said, template=asked.template, **options, on_text=lambda _, piece: write(piece))
+    write("\n")
 
 
 def write(text: str) -> None:

@@ -32,6 +32,7 @@ from tenfold.sharding.axes import RULES, make_mesh
 from tenfold.tokens.config import DataConfig
 from tenfold.tokens.prepare import Prepared, prepare
 from tenfold.tokens.shards import is_shards
+from tenfold.train.feed import held_out_batches
 from tenfold.train.held_out import HeldOut, measure, token_bytes
 from tenfold.train.meter import Diverged, Watch
 from tenfold.train.noise import HELD_OUT, noise_of, reserved, row_tokens
@@ -40,7 +41,7 @@ from tenfold.train.records import write_json
 from tenfold.train.run import Run, open_run, read_run
 from tenfold.train.start import load_model
 from tenfold.train.step import evaluate_step
-from tenfold.train.train import held_out_batches, train
+from tenfold.train.train import train
 
 TO_DO, DONE, ASIDE = "to do", "done", "set aside"
 MAY_GROW = ("sizes", "tokens_per_parameter", "isoflop", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")

@@ -61,9 +61,18 @@ class Tokenizer:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{file} is not a tokenizer: {error}\n  Fetch or train it again.") from error
 
+    @cached_property
+    def control_tokens(self) -> dict[str, int]:
+        """The tokens that no text is encoded to, and their ids; the end of text is one."""
+        return {token["content"]: token["id"] for token in self._spec["added_tokens"] if token["special"]}
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text; no control ids among them."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_controlled(self, text: str) -> list[int]:
+        """The ids of a text in which the names of control tokens are these tokens: a template's, never a person's."""
+        return self._controlled.encode(text, add_special_tokens=False).ids
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """The ids of many texts, encoded on all cores."""
@@ -79,7 +88,7 @@ class Tokenizer:
         Raises UserError for an id that the tokenizer has not got.
         """
         ids = [int(id) for id in ids]
-        if not self._byte_level:
+        if not self.byte_level:
             return self._tokenizer.decode(ids, skip_special_tokens=False).encode("utf-8")
         try:
             return b"".join([self._bytes_of[id] for id in ids])
@@ -101,7 +110,18 @@ class Tokenizer:
         return hashlib.blake2b(json.dumps(_essence(self._spec), sort_keys=True).encode(), digest_size=8).hexdigest()
 
     @cached_property
-    def _byte_level(self) -> bool:
+    def _controlled(self):
+        """The library's tokenizer, to which names of control tokens are these tokens."""
+        import tokenizers
+
+        found = tokenizers.Tokenizer.from_str(self._text)
+        found.no_truncation()
+        found.no_padding()
+        return found
+
+    @cached_property
+    def byte_level(self) -> bool:
+        """Whether tokens are bytes, so that parts of a text join to the whole. SentencePiece's put a space before each text."""
         return '"ByteLevel"' in json.dumps(self._spec.get("decoder"))
 
     @cached_property

@@ -5,7 +5,7 @@ Every process reads only the rows that its own devices hold.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -14,17 +14,24 @@ from jax.sharding import Mesh, NamedSharding
 from tenfold.errors import UserError
 from tenfold.model.sequence import check_sequence
 from tenfold.sharding.axes import RULES, spec
-from tenfold.tokens.loader import Batch, Loader
+from tenfold.tokens.loader import Batch
 from tenfold.train.batch_schedule import BatchSchedule
 from tenfold.train.noise import Noise, Plain, Rows
 from tenfold.train.recipe import Recipe
 from tenfold.train.step import DeviceBatch
 
 
+class RowSource(Protocol):
+    """The rows of a run in their order, which has no end; `tokens.loader.Loader` is one."""
+
+    def rows(self, start: int, count: int, process_slice: slice = slice(None)) -> Batch: ...
+    def provenance(self, number: int) -> list[tuple[dict, int, int]]: ...
+
+
 class Batches:
     """The batches of a run. `batches(step)` is that of the step numbered `step` from 0."""
 
-    def __init__(self, recipe: Recipe, schedule: BatchSchedule, loader: Loader, mesh: Mesh, noise: Noise | None = None):
+    def __init__(self, recipe: Recipe, schedule: BatchSchedule, loader: RowSource, mesh: Mesh, noise: Noise | None = None):
         self.schedule, self.loader, self._mesh = schedule, loader, mesh
         self._microbatch, self._noise = recipe.train.microbatch, noise or Plain(recipe.data.mask_documents)
         check_batch(recipe, schedule, mesh)

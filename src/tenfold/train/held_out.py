@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.generate.complete import TextTokenizer
 from tenfold.train.batches import place_rows
 from tenfold.train.noise import Rows
 
@@ -22,7 +22,7 @@ class HeldOut(NamedTuple):
     bytes: int
 
 
-def token_bytes(tokenizer: Tokenizer, vocab: int) -> np.ndarray:
+def token_bytes(tokenizer: TextTokenizer, vocab: int) -> np.ndarray:
     """int64[V]: bytes of text in each token; none in end-of-text."""
     lengths = np.zeros(vocab, np.int64)
     lengths[: tokenizer.vocab] = [0 if i == tokenizer.end_of_text else len(tokenizer.decode_bytes([i])) for i in range(tokenizer.vocab)]

@@ -13,10 +13,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from tenfold.generate.complete import generate
+from tenfold.generate.complete import TextTokenizer, generate
 from tenfold.model.params import Params
 from tenfold.tokens.prefetch import Prefetcher
-from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.batches import Batches
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.frozen import own_weights
@@ -41,7 +40,7 @@ class Session:
     path: Path
     mesh: Mesh
     batches: Batches
-    tokenizer: Tokenizer | None
+    tokenizer: TextTokenizer | None
     held_out: list[Rows]
     watch: Watch
     seconds: float = 0.0

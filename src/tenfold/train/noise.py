@@ -1,4 +1,4 @@
-"""What an objective makes of the loader's rows: nothing (causal), masked tokens (masked), or spans to write again (span).
+"""What an objective makes of the loader's rows: nothing (causal, chats), masked tokens (masked), or spans to write again (span).
 
 The noise on a row is a function of data.seed, the row's number and the row, so a batch remains one of (seed, step), whatever reads it.
 """
@@ -29,16 +29,28 @@ class Rows(NamedTuple):
     segments_BT: np.ndarray | None
     """Documents, or 1 and for padding 0; None where every position sees every other."""
     decoder_BU: np.ndarray | None
+    places_BT: np.ndarray | None = None
+    """Places in each token's own document; None where a row's positions count from the row's start."""
 
 
 class Plain:
-    """Next-token prediction: the rows as they are."""
+    """Next-token prediction: the rows as they are. `restart`: each document's positions count from its own start."""
 
-    def __init__(self, mask_documents: bool):
-        self.mask = mask_documents
+    def __init__(self, mask_documents: bool, restart: bool = False):
+        self.mask, self.restart = mask_documents, restart
 
     def __call__(self, batch: Batch, numbers: Iterable[int] = (), stream: int = TRAINING) -> Rows:
-        return Rows(batch.tokens_BT, batch.targets_BT, batch.weights_BT, batch.segments_BT if self.mask else None, None)
+        segments_BT = batch.segments_BT if self.mask else None
+        places_BT = places(batch.segments_BT) if self.restart else None
+        return Rows(batch.tokens_BT, batch.targets_BT, batch.weights_BT, segments_BT, None, places_BT)
+
+
+def places(segments_BT: np.ndarray) -> np.ndarray:
+    """int32[B, T]: how many tokens of its own document stand before each."""
+    numbers_T = np.arange(segments_BT.shape[1], dtype=np.int32)
+    begins_BT = np.ones(segments_BT.shape, bool)
+    begins_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
+    return numbers_T - np.maximum.accumulate(np.where(begins_BT, numbers_T, 0), 1)
 
 
 @dataclass(frozen=True)

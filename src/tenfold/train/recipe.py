@@ -91,6 +91,25 @@ class LoraConfig:
 
 
 @dataclass(frozen=True)
+class ChatConfig:
+    """Conversations to learn from instead of documents (`tenfold align sft`), and how they become rows."""
+
+    template: str = ""
+    """What makes text of a conversation: chatml, llama3, alpaca, plain, a Jinja file, or model, for the start's own. Empty: the
+    data are documents."""
+    pack: bool = True
+    """Several conversations in a row, none of which sees another. False: a row for each, the rest of it padding."""
+    too_long: Literal["drop", "cut"] = "drop"
+    """What becomes of a conversation that is longer than model.context: left out, or cut at the row's end."""
+    epochs: float = 0.0
+    """How often the run sees each conversation, which decides train.steps. 0: train.steps decides."""
+
+    def __post_init__(self):
+        if not 0 <= self.epochs < 1e6:
+            raise UserError(f"chat.epochs is {self.epochs}, but must be above 0, or 0 where train.steps decides; 1 to 3 are usual.")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How long, how much at once, and what is written on the way."""
 
@@ -164,6 +183,7 @@ class Recipe:
     """What the weights start from: a run, a Hugging Face directory or a .gguf, whose shape and tokenizer the model then has. None: from
     nothing."""
     lora: LoraConfig = field(default_factory=LoraConfig)
+    chat: ChatConfig = field(default_factory=ChatConfig)
 
     def __post_init__(self):
         _check_objective(self)

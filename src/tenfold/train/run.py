@@ -9,14 +9,10 @@ from tenfold.errors import UserError
 from tenfold.train.recipe import Recipe, differences, load_recipe, save_recipe
 from tenfold.train.records import write_json
 
-PREPARED = (
-    "data",
-    "tokenizer",
-    "documents.json",
-    "data.json",
-    "start.json",
-)  # what preparing data leaves, which may come before the recipe
-CHAT_TEMPLATE = "chat_template.jinja"  # of an imported model that has one
+CHAT_TEMPLATE = "chat_template.jinja"
+"""Of a model that has one: it makes a prompt of messages."""
+PREPARED = ("data", "tokenizer", "documents.json", "conversations.json", CHAT_TEMPLATE, "data.json", "start.json")
+"""What preparing data leaves, which may come before the recipe."""
 MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.wandb", "train.microbatch", "notes")
 
 
@@ -32,6 +28,12 @@ class Run:
         """What the command found; empty while it has not ended."""
         path = self.path / "result.json"
         return json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template that makes a prompt of messages, where the model has one."""
+        path = self.path / CHAT_TEMPLATE
+        return path.read_text("utf-8") if path.exists() else None
 
     def metrics(self) -> list[dict]:
         path = self.path / "metrics.jsonl"

@@ -43,6 +43,7 @@ class Start:
     tokenizer_path: Path | None
     """Where its tokenizer lies as one; None where it lies inside the model's file, or there is none."""
     fingerprint: Callable[[], str]
+    chat_template: str | None = None
 
 
 def open_start(recipe: Recipe) -> Start:
@@ -58,7 +59,7 @@ def _open_other(path: Path, recipe: Recipe) -> Start:
     opened = open_model(path, recipe.model.dtype)
     tokenizer_path = path if (path / "tokenizer.json").exists() else None
     fingerprint = partial(content_fingerprint, model_files(path))
-    return Start(path, opened.config, opened.params, opened.lazy, opened.tokenizer, tokenizer_path, fingerprint)
+    return Start(path, opened.config, opened.params, opened.lazy, opened.tokenizer, tokenizer_path, fingerprint, opened.chat_template)
 
 
 def _with_adapter(start: Start, lora: LoraConfig) -> Start:
@@ -104,6 +105,7 @@ def _open_run(path: Path) -> Start:
         lambda: Tokenizer.load(own) if own else None,
         own,
         lambda: _run_fingerprint(path),
+        run.chat_template,
     )
 
 

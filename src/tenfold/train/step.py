@@ -29,6 +29,8 @@ class DeviceBatch(NamedTuple):
     segments_ABT: jax.Array | None
     decoder_ABU: jax.Array | None = None
     """What an encoder-decoder's decoder reads."""
+    places_ABT: jax.Array | None = None
+    """Where each token stands in its own document, where learned positions are to count from there."""
 
 
 class RouterLosses(NamedTuple):
@@ -51,13 +53,15 @@ class Metrics(NamedTuple):
     """What the routers of a mixture of experts did: means over layers and microbatches, these by their tokens that count."""
 
 
-def batch_loss(params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT, decoder_BU, *, z_loss: float = 0.0) -> LossSums:
+def batch_loss(
+    params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT, decoder_BU, places_BT=None, *, z_loss: float = 0.0
+) -> LossSums:
     """Loss sums of a microbatch by the objective that the model is made for."""
     if decoder_BU is not None:
         real_BT = None if segments_BT is None else segments_BT > 0
         return span_loss(params, config, tokens_BT, decoder_BU, targets_BT, weights_BT, real_BT, z_loss)
     if config.causal:
-        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss)
+        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, places_BT)
     most = chosen_count(tokens_BT.shape[1])  # of noise.Masked's rows
     return masked_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, most)
 
