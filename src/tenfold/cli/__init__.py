@@ -27,6 +27,7 @@ One system for the whole life of a GPT-class language model.
     tenfold ladder RECIPE              small sizes trained, a law fitted, a larger one predicted, and the prediction checked
     tenfold generate RUN --prompt ...  complete text with a trained model
     tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
+    tenfold codefusion pretrain RECIPE code from text by diffusion; finetune it on pairs, generate snippets
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
@@ -359,6 +360,13 @@ def evaluate(argv: list[str]) -> int:
     return run_command(argv)
 
 
+def codefusion(argv: list[str]) -> int:
+    """`tenfold codefusion pretrain|finetune|generate`."""
+    from tenfold.cli.codefusion import codefusion as command
+
+    return command(argv)
+
+
 def report(argv: list[str]) -> int:
     """`tenfold report RUN ...`."""
     import tyro
@@ -386,4 +394,4 @@ def _complain(command: str, error: UserError) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
-COMMANDS["eval"] = evaluate  # whose own name Python has taken
+COMMANDS |= {"eval": evaluate, "codefusion": codefusion}  # Python has taken the name eval
