@@ -49,8 +49,8 @@ def small(kind: Kind = "codefusion") -> FusionRecipe:
     )
     return FusionRecipe(
         _named("codefusion-small", kind),
-        "CodeFusion's parts, small. Not as published: the denoiser predicts the embedding, reads its own estimate, and noise is "
-        "added to 64 numbers a token that keep their length; pads after the first count a tenth; a tenth of the texts is left out, for guidance.",
+        "CodeFusion's parts, small. Not as published: the denoiser predicts the embedding, reads its own estimate, and noise "
+        "is added to 64 numbers a token that keep their length; pads after the first count a tenth; a tenth of the texts is left out.",
         model=model,
         optimizer=OptimizerConfig(learning_rate=1e-3, beta2=0.98, weight_decay=0.0, warmup_tokens=200 * 64 * 64, final_fraction=0.0),
         train=FusionTraining(steps=3000, batch=64, pad_weight=0.1, drop_text=0.1),
