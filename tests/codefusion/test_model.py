@@ -10,13 +10,15 @@ from tenfold.codefusion.losses import noisy
 from tenfold.codefusion.model import code_table, denoise, fusion_count, fusion_params, layer_count, noise_for, read_text
 from tenfold.errors import UserError
 from tenfold.model.params import model_params
+from tenfold.recipes.codefusion import small
 from tiny_fusion import FUSION, PUBLISHED, TINY
 
 
-def test_the_published_shape_has_the_size_we_say():
+def test_the_recipes_have_the_sizes_we_say():
     """docs/codefusion-model.md and the recipe's notes give these counts; the three kinds are within 2% of each other without tables."""
     published = FusionConfig()
     assert round(layer_count(published) / 1e6, 1) == 87.7 and round(fusion_count(published) / 1e6, 1) == 137.1
+    assert round(layer_count(small().model) / 1e6, 1) == 4.4 and round(fusion_count(small().model) / 1e6, 1) == 5.1
     for kind in ("masked", "autoregressive"):
         assert layer_count(FusionConfig(kind=kind)) == pytest.approx(layer_count(published), rel=0.02)
 

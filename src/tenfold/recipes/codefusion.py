@@ -32,7 +32,7 @@ def published(kind: Kind = "codefusion") -> FusionRecipe:
 
 
 def small(kind: Kind = "codefusion") -> FusionRecipe:
-    """3 layers of width 256 that read, 4 that denoise, 2 that decode, 64 tokens; what helped small models is on."""
+    """3 layers of width 192 that read, 3 that denoise, 2 that decode, 64 tokens; what helped small models is on."""
     extra: dict = dict(code_width=64, predicts="code", normalised=True, self_conditioned=True) if kind == "codefusion" else {}
     model = FusionConfig(
         kind=kind,
@@ -40,11 +40,11 @@ def small(kind: Kind = "codefusion") -> FusionRecipe:
         text_length=64,
         length=64,
         encoder_layers=3,
-        denoiser_layers=4,
+        denoiser_layers=3,
         decoder_layers=2,
-        embed=256,
-        heads=4,
-        mlp=1024,
+        embed=192,
+        heads=3,
+        mlp=768,
         **extra,
     )
     return FusionRecipe(
@@ -53,7 +53,7 @@ def small(kind: Kind = "codefusion") -> FusionRecipe:
         "is added to 64 numbers a token that keep their length; pads after the first count a tenth; a tenth of the texts is left out.",
         model=model,
         optimizer=OptimizerConfig(learning_rate=1e-3, beta2=0.98, weight_decay=0.0, warmup_tokens=200 * 64 * 64, final_fraction=0.0),
-        train=FusionTraining(steps=3000, batch=64, pad_weight=0.1, drop_text=0.1),
+        train=FusionTraining(steps=2000, batch=64, pad_weight=0.1, drop_text=0.1),
     )
 
 
