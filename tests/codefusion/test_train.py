@@ -23,6 +23,7 @@ from tenfold.errors import UserError
 from tenfold.model.params import init_params
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.tokenizer import train_tokenizer
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.recipe import Recipe, TrainConfig, save_recipe
 from tenfold.train.state import State, state_of
@@ -135,22 +136,23 @@ def refused(recipe: FusionRecipe, out: Path, message: str) -> None:
 
 
 def test_what_cannot_be_trained_is_refused(whole, recipe, pairs, tmp_path):
-    """Before anything is compiled, and without a recipe left behind."""
+    """Before anything is compiled, and nothing is left behind."""
     plain, out = recipe(), tmp_path / "run"
     refused(recipe(steps=7, tasks=("code", "denoising")), whole, "is a run of another recipe:\n    train.steps: 6 there, 7 asked for")
     refused(replace(plain, data=replace(plain.data, paths=())), out, "data.paths is empty")
     refused(replace(plain, data=replace(plain.data, language="cobol")), out, "data.language is 'cobol'")
     code = tmp_path / "code.jsonl"
     code.write_text('{"code": "x"}\n')
-    refused(replace(plain, data=replace(plain.data, paths=(str(code),))), out, "1 of the 1 lines of .* have no text")
+    refused(replace(plain, data=replace(plain.data, paths=(str(code),))), out, "1 of the 5 lines of data have no text")
     code.write_text(json.dumps({"code": "x + " * 200}) + "\n")
     refused(replace(recipe(tasks=("code",)), data=replace(plain.data, paths=(str(code),))), out, "None of the 1 snippets")
-    refused(recipe(replace(FUSION, vocab=298)), whole.parent / "run", "another recipe")
+    other = train_tokenizer(["something else, something else"], 280).save(tmp_path / "other")
     named = replace(plain.data, tokenizer=str(whole / "tokenizer"))
     refused(replace(recipe(replace(FUSION, vocab=280)), data=named), out, "model.vocab is 280, but the tokenizer has 2..")
     refused(replace(plain, start=str(tmp_path)), out, "holds no recipe.yaml")
     refused(replace(plain, encoder=str(tmp_path)), out, "holds no config.json")
-    assert not (out / "recipe.yaml").exists()
+    refused(replace(plain, start=str(whole), data=replace(plain.data, tokenizer=str(other))), out, "has learned other tokens")
+    assert not out.exists()
 
 
 def test_other_data_is_refused(whole, recipe, pairs, tmp_path):

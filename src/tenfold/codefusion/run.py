@@ -62,29 +62,32 @@ def read_fusion_run(path: str | Path) -> FusionRun:
 
 
 def open_fusion_run(path: Path, recipe: FusionRecipe) -> FusionRun:
-    """A new run directory, or the one there, if it is of the same recipe in all that decides its numbers. Writes no recipe yet."""
+    """A new run directory, or the one there, if it is of the same recipe in all that decides its numbers. Writes nothing yet."""
     file = path / "recipe.yaml"
     if file.exists():
         changed = {n: v for n, v in changes(load_fusion_recipe(file), recipe).items() if not n.startswith(MAY_CHANGE)}
         if changed:
             rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
             raise UserError(f"{path} is a run of another recipe:\n{rows}\n  Continue it as it is, or choose another place with --out.")
-    elif path.exists() and any(each.name not in ("tokenizer", "data.json") for each in path.iterdir()):
+    elif path.exists() and any(each.name not in ("tokenizer", "data.json") for each in path.iterdir()):  # which come before it
         raise UserError(f"{path} is not empty and holds no recipe.yaml, so it is no run.\n  Choose another place with --out, or empty it.")
-    path.mkdir(parents=True, exist_ok=True)
     return FusionRun(path, recipe)
 
 
 def begin_fusion_run(run: FusionRun, prepared: "Prepared") -> None:
-    """Writes the recipe once all of it has been checked; refuses to go on with other examples, tokens or start than it began with."""
-    file, found = run.path / "data.json", prepared.said
-    if not file.exists():
-        write_json(file, found)
-    elif (before := json.loads(file.read_text()))["fingerprint"] != found["fingerprint"]:
-        raise UserError(
-            f"{run.path} was begun with other data: its fingerprint was {before['fingerprint']}, and now is {found['fingerprint']}.\n"
-            "  Put the files of data and start back as they were, or begin anew with --out."
-        )
+    """Writes tokenizer and, last, the recipe once all of it has been checked; refuses to go on with other examples, tokens or start than
+    it began with."""
+    file, now = run.path / "data.json", prepared.said["fingerprint"]
+    if (run.path / "recipe.yaml").exists() and file.exists():
+        before = json.loads(file.read_text())["fingerprint"]
+        if before != now:
+            raise UserError(
+                f"{run.path} was begun with other data: its fingerprint was {before}, and now is {now}.\n"
+                "  Put the files of data and start back as they were, or begin anew with --out."
+            )
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_json(file, prepared.said)
+    prepared.tokenizer.save(run.path / "tokenizer")
     save_fusion_recipe(run.recipe, run.path / "recipe.yaml")
 
 
@@ -105,13 +108,13 @@ class Prepared:
 
 
 def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
-    """Reads the examples and finds or makes the tokenizer, which is put into `path`/tokenizer. Raises UserError for what cannot be used."""
+    """Reads the examples and finds or makes the tokenizer of a run at `path`. Raises UserError for what cannot be used. Writes nothing."""
     data, config = recipe.data, recipe.model
     if not data.paths:
         raise UserError("data.paths is empty: there is nothing to learn from.\n  Name files with --data.")
     examples = [example for each in data.paths for example in read_examples(each)]
-    _check_examples(recipe, examples)
     held_out = read_examples(data.held_out) if data.held_out else []
+    _check_examples(recipe, [*examples, *held_out])
     tokenizer = _tokenizer(recipe, path, examples)
     encoded = encode_examples(examples, tokenizer, config.length)
     if not encoded.code:
@@ -134,39 +137,34 @@ def _check_examples(recipe: FusionRecipe, examples: list[Example]) -> None:
     without = sum(not example.text for example in examples)
     if "pairs" in recipe.train.tasks and without:
         raise UserError(
-            f"{without} of the {len(examples)} lines of {', '.join(recipe.data.paths)} have no text, which train.tasks 'pairs' needs.\n"
+            f"{without} of the {len(examples)} lines of data have no text, which train.tasks 'pairs' needs.\n"
             "  Leave them out, or learn from code alone: tenfold codefusion pretrain."
         )
 
 
 def _tokenizer(recipe: FusionRecipe, path: Path, examples: list[Example]) -> Tokenizer:
-    """The run's own, else the one named, else that of its start or encoder, else a new one of the examples."""
-    own, vocab = path / "tokenizer", recipe.model.vocab
-    source = recipe.data.tokenizer or (Path(recipe.start) / "tokenizer" if recipe.start is not None else None)
-    if (own / "tokenizer.json").exists():
-        found = Tokenizer.load(own)
-    elif source is not None:
-        found = Tokenizer.load(source)
+    """That of a run which has begun, of its start, the one named, that of its encoder, or a new one of the examples."""
+    named, vocab = recipe.data.tokenizer, recipe.model.vocab
+    if (path / "recipe.yaml").exists():
+        return Tokenizer.load(path / "tokenizer")
+    if recipe.start is not None:
+        found = read_fusion_run(recipe.start).tokenizer()
+        if named and Tokenizer.load(named).fingerprint != found.fingerprint:
+            raise UserError(f"data.tokenizer is {named}, but start {recipe.start} has learned other tokens.\n  Leave data.tokenizer out.")
+        return found
+    if named:
+        found = Tokenizer.load(named)
     elif recipe.encoder is not None:
         found = _encoder_tokenizer(recipe, Path(recipe.encoder).expanduser())
     else:
         found = train_tokenizer((text for example in examples for text in (example.text, example.code) if text), vocab - 1)
-    sentinels = recipe.encoder is not None or _from_encoder(recipe)
-    if found.vocab > vocab - (not sentinels):
+    most = vocab if recipe.encoder is not None else vocab - 1  # T5's tokenizer has its sentinels, of which one is the mask
+    if found.vocab > most:
         raise UserError(
             f"model.vocab is {vocab}, but the tokenizer has {found.vocab} tokens and the mask needs a row of its own.\n"
             f"  Use --model.vocab {found.vocab + 1} or more."
         )
-    if not (own / "tokenizer.json").exists():
-        found.save(own)
     return found
-
-
-def _from_encoder(recipe: FusionRecipe) -> bool:
-    """Whether the vocabulary is an imported encoder's, whose last token is a sentinel."""
-    while recipe.start is not None:
-        recipe = read_fusion_run(recipe.start).recipe
-    return recipe.encoder is not None
 
 
 def _encoder_tokenizer(recipe: FusionRecipe, path: Path) -> Tokenizer:
