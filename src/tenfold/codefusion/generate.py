@@ -64,13 +64,15 @@ class FusionModel:
         found = np.concatenate(
             [self._batch(how, text_BS, real_BS, given_BT, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
-        bounds = self._bounds(how, text_BS, real_BS, found[-1], rows) if how.rank_by else [None] * len(rows)
+        bounds: Sequence[float | None] = [None] * len(rows)
+        if how.rank_by:
+            bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row]) for row in range(len(rows))]
         grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
-        return [sorted(group, key=lambda each: each.bound) for group in grouped] if how.rank_by else grouped  # type: ignore[arg-type, return-value]
+        return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
 
     def _batch(self, how: Sampling, text_BS, real_BS, given_BT, rows) -> np.ndarray:
-        """int32[F, len(rows), T]; what is missing to a whole batch is filled up with its first row."""
+        """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
         place = [rows[min(n, len(rows) - 1)] for n in range(how.batch)]
         texts = np.array([n for n, _ in place])
         key = jax.random.key(how.seed)
