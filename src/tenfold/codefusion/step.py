@@ -1,7 +1,7 @@
 """One update of a model that writes code, and one measurement. Pure. Letters: config.py; A microbatches."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -70,16 +70,6 @@ def fusion_shardings(config: FusionConfig, optimizer: optax.GradientTransformati
     return State(whole, params, opt_state)  # type: ignore[arg-type]
 
 
-def new_fusion_state(config: FusionConfig, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int) -> State:
-    """A State at step 0, each device making its own part."""
-
-    def start(key):
-        params = init_fusion(key, config)
-        return State(jnp.int32(0), params, optimizer.init(params))
-
-    return jax.jit(start, out_shardings=fusion_shardings(config, optimizer, mesh))(jax.random.key(seed))
-
-
 def fusion_state_of(params: Params, config: FusionConfig, optimizer: optax.GradientTransformation, mesh: Mesh) -> State:
     """A State at step 0 of weights that exist."""
     where = fusion_shardings(config, optimizer, mesh)
@@ -145,10 +135,28 @@ def _total_weight(config: FusionConfig, rows_A: Rows, pad: int) -> jax.Array:
     return jnp.where(ended | rows_A.held_BT, 0.0, 1.0).sum()
 
 
-def jit_fusion_step(recipe: FusionRecipe, optimizer, pad: int, mesh: Mesh) -> Callable:
-    """`fusion_step` compiled, with its state donated and kept where it lies."""
-    step = partial(fusion_step, recipe, optimizer, pad)
-    return jax.jit(step, donate_argnums=0, out_shardings=(fusion_shardings(recipe.model, optimizer, mesh), None))
+class Programs(NamedTuple):
+    """What a run is trained with."""
+
+    optimizer: optax.GradientTransformation
+    new_state: Callable[[jax.Array], State]
+    """Of a key: a State at step 0, each device making its own part."""
+    step: Callable
+    """(State, Rows) -> (State, FusionMetrics), the first of which is donated and stays where it lies."""
+
+
+@lru_cache(4)
+def programs(recipe: FusionRecipe, pad: int, mesh: Mesh) -> Programs:
+    """The programs of a recipe, compiled when they are first called: once for all runs of it in a process."""
+    config, optimizer = recipe.model, fusion_optimizer(recipe)
+    shardings = fusion_shardings(config, optimizer, mesh)
+
+    def start(key):
+        params = init_fusion(key, config)
+        return State(jnp.int32(0), params, optimizer.init(params))
+
+    step = jax.jit(partial(fusion_step, recipe, optimizer, pad), donate_argnums=0, out_shardings=(shardings, None))
+    return Programs(optimizer, jax.jit(start, out_shardings=shardings), step)
 
 
 def fusion_measure(config: FusionConfig, pad: int, params: Params, rows: Rows, number: jax.Array) -> Sums:

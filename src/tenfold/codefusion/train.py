@@ -22,11 +22,9 @@ from tenfold.codefusion.step import (
     abstract_fusion_state,
     check_mesh,
     fusion_measure,
-    fusion_optimizer,
     fusion_rate,
     fusion_state_of,
-    jit_fusion_step,
-    new_fusion_state,
+    programs,
 )
 from tenfold.errors import UserError
 from tenfold.sharding.axes import RULES, make_mesh, sharding
@@ -95,15 +93,14 @@ class _Fit:
     def go(self) -> tuple[int, bool]:
         """Trains to the recipe's last step, or until a signal. Returns the steps made, and whether they are all."""
         recipe, path = self.run.recipe, self.run.path
-        optimizer = fusion_optimizer(recipe)
-        self.rate, self.step = fusion_rate(recipe), jit_fusion_step(recipe, optimizer, self.pad, self.mesh)
+        self.rate, (optimizer, new_state, self.step) = fusion_rate(recipe), programs(recipe, self.pad, self.mesh)
         self.measure = jax.jit(fusion_measure, static_argnums=(0, 1))
         with Checkpoints(path / "checkpoints", recipe.train.keep) as checkpoints, jax.set_mesh(self.mesh), stop_on_signals() as stop:
             state = checkpoints.restore_newest(abstract_fusion_state(recipe.model, optimizer, self.mesh))
             if state is None:
                 params = first_params(recipe, self.mesh)
                 if params is None:
-                    state = new_fusion_state(recipe.model, optimizer, self.mesh, recipe.train.seed)
+                    state = new_state(jax.random.key(recipe.train.seed))
                 else:
                     state = fusion_state_of(params, recipe.model, optimizer, self.mesh)
             first = int(state.step)
