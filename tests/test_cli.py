@@ -56,7 +56,7 @@ def test_help_is_quick_and_leaves_jax_alone(run_python):
     """
     *shown, last = run_python(program, devices=1).splitlines()
     assert shown[0].startswith("usage: tenfold COMMAND")
-    for command in ("demo", "corpus", "train", "ladder", "generate", "align", "eval", "convert", "report"):
+    for command in ("demo", "corpus", "train", "ladder", "generate", "align", "eval", "ledger", "codefusion", "convert", "report"):
         assert any(line.strip().startswith(f"tenfold {command}") for line in shown)
     heavy, seconds = last.rsplit(" ", 1)
     assert heavy == "[]"
@@ -69,7 +69,8 @@ def test_commands_explain_themselves_without_jax(run_python):
         import contextlib, io, sys
         from tenfold.cli import main
         for arguments in (["train"], ["train", "gpt3-125m", "--help"], ["ladder"], ["ladder", "ladder-demo", "--help"],
-                          ["generate", "--help"], ["report", "--help"],
+                          ["generate", "--help"], ["report", "--help"], ["codefusion"], ["codefusion", "generate", "--help"],
+                          ["codefusion", "pretrain", "codefusion-small", "--help"],
                           ["train", "gpt3-125m", "--model.heads", "7"], ["--version"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
@@ -80,7 +81,7 @@ def test_commands_explain_themselves_without_jax(run_python):
             print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
     """
     lines = run_python(program, devices=1).splitlines()
-    assert lines == ["0 True False"] * 6 + ["2 False False", "0 True False"]
+    assert lines == ["0 True False"] * 9 + ["2 False False", "0 True False"]
 
 
 def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
@@ -93,7 +94,11 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["trian"], "tenfold trian: 'trian' is not a command.\n  Commands: demo, corpus, train, ladder, generate, convert, report, eval."),
+        (
+            ["trian"],
+            "tenfold trian: 'trian' is not a command.\n"
+            "  Commands: demo, corpus, train, ladder, generate, convert, report, eval, codefusion.",
+        ),
         (["train", "gpt4"], "tenfold train: 'gpt4' is neither a recipe nor a file.\n  Recipes: gpt3-125m,"),
         (
             ["train", "gpt3-125m", "--model.embed", "500"],

@@ -30,6 +30,7 @@ One system for the whole life of a GPT-class language model.
     tenfold align sft MODEL --data ... a trained model that answers: fine-tuning on conversations
     tenfold eval RUN TASKS             zero-, one- and few-shot scores; what changed between two results; clean and contaminated apart
     tenfold ledger add|run|show        what does not work yet, asked again of each new model
+    tenfold codefusion pretrain RECIPE code from text by diffusion; finetune it on pairs, generate snippets
     tenfold convert import SOURCE OUT  a model of another program as a run: Hugging Face (a directory or hf:OWNER/NAME), .gguf
     tenfold convert export RUN OUT     a model for other programs: a Hugging Face directory, or a .gguf for llama.cpp
     tenfold report RUN [RUN ...]       runs as one HTML page of plots
@@ -393,4 +394,4 @@ def _complain(command: str, error: UserError) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {f.__name__: f for f in (demo, corpus, train, ladder, generate, convert, report)}
-COMMANDS |= {"eval": _module("evaluate"), "ledger": _module("ledger"), "align": _module("align")}
+COMMANDS |= {"eval": _module("evaluate"), "ledger": _module("ledger"), "align": _module("align"), "codefusion": _module("codefusion")}

@@ -47,7 +47,8 @@ class Display:
             self.console.print(f"continuing {self.path} at step {first_step:,} of {steps:,}")
 
     def step(self, step: int, loss: float, tokens_per_second: float | None, mfu: float | None) -> None:
-        speed = f"  {tokens_per_second:,.0f} tokens/s  MFU {mfu:.0%}" if tokens_per_second else ""
+        speed = f"  {tokens_per_second:,.0f} tokens/s" if tokens_per_second else ""
+        speed += f"  MFU {mfu:.0%}" if speed and mfu is not None else ""
         figures = f"loss {loss:.3f}{self.held_out_loss}{speed}"
         self.progress.update(self.task, completed=step, figures=figures)
         if not self.console.is_terminal and (step - self.said >= self.steps / 10 or step == self.steps or not self.said):

@@ -1,0 +1,114 @@
+"""`tenfold codefusion`: its help, and the function that each of its actions calls."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tenfold.cli.parse import parse
+from tenfold.errors import UserError
+
+if TYPE_CHECKING:
+    from tenfold.codefusion.recipe import FusionRecipe
+
+HELP = """usage: tenfold codefusion pretrain RECIPE --data FILE ... [--out DIR] ...
+       tenfold codefusion finetune RECIPE --data FILE ... [--from RUN] [--out DIR] ...
+       tenfold codefusion generate RUN --text "..." [--steps 16] [--samples 5] ...
+
+Writes code from text by diffusion (CodeFusion), by unmasking, or token by token. A recipe is a name below, or the path of a recipe.yaml;
+the same command continues a run that was stopped.
+
+{recipes}
+
+FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"code": ...}} is enough.
+
+    tenfold codefusion pretrain codefusion-small --data snippets.jsonl --data.language python --out runs/first
+    tenfold codefusion pretrain codefusion --data snippets.jsonl --encoder codet5-small/      CodeT5's encoder and tokenizer
+    tenfold codefusion finetune codefusion-small --from runs/first --data pairs.jsonl --out runs/second
+    tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
+    tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
+
+`tenfold codefusion pretrain RECIPE --help` lists every field, `tenfold codefusion generate --help` every setting."""
+
+
+def run_command(argv: list[str]) -> int:
+    """`tenfold codefusion pretrain|finetune|generate`."""
+    actions = {"pretrain": _train, "finetune": _train, "generate": _generate}
+    if not argv or argv[0] in ("-h", "--help") or (argv[0] != "generate" and argv[0] in actions and argv[1:] in ([], ["-h"], ["--help"])):
+        from tenfold.recipes.codefusion import RECIPES
+
+        print(HELP.format(recipes="\n".join(f"    {name}" for name in RECIPES)))
+        return 0
+    if argv[0] not in actions:
+        raise UserError(f"{argv[0]!r} is not something to do with code.\n  Say pretrain, finetune or generate.")
+    return actions[argv[0]](argv)
+
+
+def _train(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.codefusion.recipe import FusionRecipe
+    from tenfold.recipes.codefusion import find_fusion
+
+    phase, name, *rest = argv
+
+    @dataclass(frozen=True)
+    class Train:
+        """Trains this recipe. The same command continues a run that was stopped."""
+
+        recipe: Annotated[FusionRecipe, tyro.conf.arg(name="")]
+        out: str | None = None
+        """Where the run is written. None: runs/NAME."""
+
+    for short, long in (("--data", "--data.paths"), ("--from", "--start")):
+        rest = [long + a.removeprefix(short) if a == short or a.startswith(short + "=") else a for a in rest]
+    options = parse(Train, rest, f"tenfold codefusion {phase} {name}", Train(find_fusion(name, phase)))
+    return _run(options.recipe, Path(options.out or Path("runs") / options.recipe.name), phase)
+
+
+def _run(recipe: "FusionRecipe", path: Path, phase: str) -> int:
+    from tenfold.codefusion.train import train_fusion
+    from tenfold.recipes.show import Display
+
+    with Display(path) as display:
+        run = train_fusion(recipe, path, display)
+    found = run.result
+    if found["left_out"] or found["texts_cut"]:
+        print(
+            f"{found['left_out']} snippets of more than {run.recipe.model.length} tokens (model.length) were left out, and "
+            f"{found['texts_cut']} texts cut to {run.recipe.model.text_length} (model.text_length)."
+        )
+    if not found["finished"]:
+        print(f"Stopped at step {found['steps']}, with a checkpoint. The same command goes on from there.")
+        return 130
+    following = "finetune RECIPE --from {} --data PAIRS" if phase == "pretrain" else 'generate {} --text "..."'
+    print(f"Done: {path}\n  next: tenfold codefusion {following.format(path)}")
+    return 0
+
+
+def _generate(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.codefusion.settings import Sampling
+
+    @dataclass(frozen=True)
+    class Generate:
+        """Writes code for a text with a trained run, as lines of JSON: text, code, and the bound where samples are ranked."""
+
+        run: tyro.conf.Positional[str]
+        """A directory that `tenfold codefusion finetune` wrote."""
+        settings: Annotated[Sampling, tyro.conf.arg(name="")] = Sampling()
+        text: tuple[str, ...] = ()
+        """What the code should do; several are answered at once."""
+        given: tuple[str, ...] = ()
+        """What is known of each snippet, with <hole> where tokens are to be found."""
+        holes: int = 8
+        """Tokens to be found at each <hole>; one at the end is as long as it takes."""
+
+    options = parse(Generate, argv[1:], "tenfold codefusion generate")
+    if not options.text:
+        raise UserError(f'no text is given.\n  Say tenfold codefusion generate {options.run} --text "sort a list".')
+    from tenfold.recipes.codefusion import write_snippets
+
+    settings = replace(options.settings, batch=min(options.settings.batch, len(options.text) * options.settings.samples))
+    write_snippets(options.run, options.text, settings, options.given or None, options.holes)
+    return 0

@@ -1,0 +1,151 @@
+"""Texts in, snippets out: batches of one size, whatever is asked for, so that one program samples them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tenfold.codefusion.bound import bound
+from tenfold.codefusion.config import FusionConfig
+from tenfold.codefusion.rows import text_rows, trimmed
+from tenfold.codefusion.run import read_fusion_run
+from tenfold.codefusion.sample import FREE, Asked, sample_fusion
+from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
+from tenfold.codefusion.settings import Sampling
+from tenfold.errors import UserError
+from tenfold.model.params import Params
+from tenfold.sharding.axes import make_mesh
+from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.tokenizer import Tokenizer
+
+HOLE = "<hole>"
+"""In a snippet that is given in part, where tokens are to be found."""
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """What was written for a text."""
+
+    code: str
+    tokens: list[int]
+    """Before the first pad."""
+    bound: float | None
+    """An upper bound of -log p(code | text) in nats, where samples are ranked."""
+    frames: list[str]
+    """How the snippet looked on the way; the last is `code`."""
+
+
+@dataclass(frozen=True)
+class FusionModel:
+    """A trained model that writes code."""
+
+    config: FusionConfig
+    params: Params
+    tokenizer: Tokenizer
+
+    def generate(
+        self, texts: Sequence[str], how: Sampling | None = None, given: Sequence[str] | None = None, holes: int = 8
+    ) -> list[list[Snippet]]:
+        """`how.samples` snippets for each text, the likeliest first where they are ranked.
+
+        `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. Raises UserError
+        for a text or a snippet that is too long, and for settings that the model has none of.
+        """
+        how = how or Sampling()
+        config, pad = self.config, self.tokenizer.end_of_text
+        how.check(config.kind, config.steps if config.kind == "codefusion" else config.length)
+        text_BS, real_BS = text_rows(self._encoded(texts), config, pad)
+        given_BT = np.full((len(texts), config.length), FREE, np.int32)
+        if given is not None:
+            given_BT = self._given(given, len(texts), holes)
+        rows = [(n, sample) for n in range(len(texts)) for sample in range(how.samples)]
+        found = np.concatenate(
+            [self._batch(how, text_BS, real_BS, given_BT, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
+        )
+        bounds: Sequence[float | None] = [None] * len(rows)
+        if how.rank_by:
+            bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
+        snippets = [self._snippet(found[:, row], bounds[row]) for row in range(len(rows))]
+        grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
+        return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
+
+    def _batch(self, how: Sampling, text_BS, real_BS, given_BT, rows) -> np.ndarray:
+        """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
+        place = [rows[min(n, len(rows) - 1)] for n in range(how.batch)]
+        texts = np.array([n for n, _ in place])
+        key = jax.random.key(how.seed)
+        key_B = jax.vmap(lambda n, sample: jax.random.fold_in(jax.random.fold_in(key, n), sample))(
+            *map(jnp.array, zip(*place, strict=True))
+        )
+        asked = Asked(jnp.asarray(text_BS[texts]), jnp.asarray(real_BS[texts]), jnp.asarray(given_BT[texts]), key_B)
+        match self.config.kind:
+            case "codefusion":
+                found = sample_fusion(self.params, self.config, asked, how.compiled)
+            case "masked":
+                found = sample_masked(self.params, self.config, asked, how.compiled)
+            case "autoregressive":
+                found = sample_autoregressive(self.params, self.config, asked, how.compiled, jnp.int32(self.tokenizer.end_of_text))
+        return np.asarray(found)[:, : len(rows)]
+
+    def _bounds(self, how: Sampling, text_BS, real_BS, tokens_BT, rows) -> list[float]:
+        pad, found = self.tokenizer.end_of_text, []
+        ended = np.cumsum(tokens_BT == pad, axis=1) > 0
+        code_BT = np.where(ended, pad, tokens_BT)  # what follows the first pad is cut off, so it is no part of the snippet
+        texts = np.array([n for n, _ in rows])
+        for first in range(0, len(rows), how.batch):
+            at = np.minimum(np.arange(first, first + how.batch), len(rows) - 1)
+            asked = (jnp.asarray(array) for array in (text_BS[texts[at]], real_BS[texts[at]], code_BT[at]))
+            found += bound(self.params, self.config, *asked, jnp.uint32(how.seed), jnp.int32(pad), how.rank_by).tolist()
+        return found[: len(rows)]
+
+    def _snippet(self, frames_FT, nats: float | None) -> Snippet:
+        tokens = [trimmed(tokens_T, self.tokenizer.end_of_text) for tokens_T in frames_FT]
+        codes = [self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]) for ids in tokens]
+        return Snippet(codes[-1], tokens[-1], nats, codes)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self.tokenizer.encode_batch(list(texts))
+        for number, (text, ids) in enumerate(zip(texts, encoded, strict=True), 1):
+            if not text.strip():
+                raise UserError(f"text {number} of {len(texts)} is empty.\n  Say what the code should do.")
+            if len(ids) >= self.config.text_length:
+                most = self.config.text_length - 1
+                last = len(self.tokenizer.decode(ids[:most]))
+                raise UserError(
+                    f"text {number} of {len(texts)} has {len(ids)} tokens, but the model reads {most} (model.text_length, less its end).\n"
+                    f"  Shorten it to about its first {last} letters: ... {text[max(0, last - 40) : last]!r}"
+                )
+        return encoded
+
+    def _given(self, given: Sequence[str], count: int, holes: int) -> np.ndarray:
+        """int32[B, T]: the tokens of each snippet's parts, FREE in its holes, and pads after its end."""
+        if self.config.kind == "autoregressive":
+            raise UserError("the model's kind is autoregressive, which writes from left to right and fills no holes.\n  Use another kind.")
+        if len(given) != count:
+            raise UserError(f"{len(given)} snippets are given for {count} texts: give one for each.")
+        if holes < 1:
+            raise UserError(f"holes is {holes}, but must be at least 1: the tokens to be found at each {HOLE}.")
+        given_BT = np.full((count, self.config.length), self.tokenizer.end_of_text, np.int32)
+        for row, snippet in enumerate(given):
+            parts = self.tokenizer.encode_batch(snippet.split(HOLE))
+            ids = [id for n, part in enumerate(parts) for id in [*([FREE] * holes if n else []), *part]]
+            if FREE not in ids:
+                raise UserError(f"snippet {row + 1} is {snippet!r}, which has no {HOLE}: there is nothing to find.")
+            if len(ids) > self.config.length:
+                raise UserError(
+                    f"snippet {row + 1} has {len(ids)} tokens with its holes, but the model writes {self.config.length} (model.length).\n"
+                    "  Shorten it, or make the holes smaller."
+                )
+            given_BT[row, : len(ids)] = ids
+            if snippet.endswith(HOLE):
+                given_BT[row, len(ids) :] = FREE  # an open end is as long as it takes
+        return given_BT
+
+
+def load_fusion(path: str) -> FusionModel:
+    """A trained run on this process's first device, f32. Raises UserError where there is none."""
+    run = read_fusion_run(path)
+    params, _ = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
+    return FusionModel(run.recipe.model, params, run.tokenizer())

@@ -1,0 +1,91 @@
+"""Files to examples to rows: a batch is a function of (seed, step), and each task has its own rows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tenfold.codefusion.rows import Example, RowMaker, encode_examples, read_examples, trimmed
+from tenfold.errors import UserError
+from tiny_fusion import PAIRS
+
+
+@pytest.fixture(scope="module")
+def maker(recipe, tokenizer):
+    """`maker(**train)` -> the rows of the pairs."""
+    examples = [Example(code, text, "python") for text, code in PAIRS.items()]
+
+    def made(**train) -> RowMaker:
+        chosen = recipe(**train)
+        return RowMaker(chosen, encode_examples(examples, tokenizer, chosen.model.length), tokenizer)
+
+    return made
+
+
+def test_a_batch_is_a_function_of_seed_and_step(maker):
+    a, b = maker(tasks=("code", "denoising")), maker(tasks=("code", "denoising"))
+    for step in (3, 0, 3):
+        for one, other in zip(a.batch(step), b.batch(step), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_each_example_comes_once_before_any_comes_again(maker, tokenizer):
+    rows = maker(batch=2)
+    codes = [tokenizer.decode(trimmed(row, tokenizer.end_of_text)) for step in range(4) for row in rows.batch(step).code_BT]
+    assert sorted(codes[:4]) == sorted(codes[4:]) == sorted(PAIRS.values())
+
+
+def test_pairs_have_their_text_and_pads_count_less(maker, tokenizer):
+    rows = maker(drop_text=0.0, pad_weight=0.25).batch(0)
+    pad = tokenizer.end_of_text
+    for text, real, code, weight in zip(rows.text_BS, rows.real_BS, rows.code_BT, rows.weight_BT, strict=True):
+        snippet = tokenizer.decode(trimmed(code, pad))
+        assert PAIRS[tokenizer.decode(text[real][:-1])] == snippet and text[real][-1] == pad
+        length = len(tokenizer.encode(snippet))
+        assert (weight[: length + 1] == 1).all() and (weight[length + 1 :] == 0.25).all() and (code[length:] == pad).all()
+    assert not rows.alone_B.any() and not rows.held_BT.any()
+
+
+def test_tasks_take_turns_and_denoising_asks_for_what_it_hides(maker, recipe):
+    mask = recipe().model.mask
+    rows = maker(tasks=("code", "denoising")).batch(0)
+    assert rows.alone_B.tolist() == [True, False, True, False]
+    for text, code, held, weight in zip(rows.text_BS[1::2], rows.code_BT[1::2], rows.held_BT[1::2], rows.weight_BT[1::2], strict=True):
+        hidden = ~held
+        assert 0 < hidden.sum() < 10 and (weight == hidden).all()
+        assert (text[: len(code)][hidden] == mask).all()
+        assert (text[: len(code)] == mask).sum() == hidden.sum()
+
+
+def test_times_of_a_batch_are_spread_evenly(maker):
+    times = np.sort(maker().batch(5).time_B)
+    np.testing.assert_allclose(np.diff(times), 0.25, atol=1e-6)
+
+
+def test_what_is_too_long_is_left_out_and_counted(tokenizer):
+    found = encode_examples([Example("x" * 100), Example("y")], tokenizer, 16)
+    assert [example.code for example in found.examples] == ["y"] and found.left_out == 1
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("{", "line 2, is not JSON"),
+        ('{"text": "a"}', 'line 2, has no "code"'),
+        ('{"code": " "}', 'line 2, has no "code"'),
+        ('["x"]', 'line 2, has no "code"'),
+        ('{"code": "x", "text": 3}', 'line 2: "text" is 3, but must be text'),
+    ],
+)
+def test_lines_that_are_no_examples_are_refused_by_number(tmp_path, line, message):
+    path = tmp_path / "lines.jsonl"
+    path.write_text(json.dumps({"code": "x"}) + "\n" + line + "\n")
+    with pytest.raises(UserError, match=message):
+        read_examples(path)
+
+
+def test_a_file_that_is_not_there_or_empty_is_refused(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n")
+    for name, message in (("missing.jsonl", "cannot be read"), ("empty.jsonl", "holds no line")):
+        with pytest.raises(UserError, match=message):
+            read_examples(tmp_path / name)

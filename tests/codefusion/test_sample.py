@@ -1,0 +1,133 @@
+"""Sampling: a row's snippet is its own, what is given stays, and settings that mean nothing are refused. The models know nothing."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tenfold.codefusion.generate import FusionModel
+from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.sample import FREE, Asked, sample_fusion
+from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
+from tenfold.codefusion.settings import Sampling
+from tenfold.errors import UserError
+from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED, PAIRS
+
+STEPS = 6
+
+
+def asked(rows: int, given=None) -> Asked:
+    """The first `rows` of four texts."""
+    text = jnp.arange(4 * 5).reshape(4, 5) % 37 + 3
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(7), jnp.arange(4))
+    given = jnp.full((4, FUSION.length), FREE) if given is None else given
+    return Asked(text[:rows], jnp.ones((rows, 5), bool), given[:rows], keys[:rows])
+
+
+@pytest.fixture(scope="module")
+def wild(params) -> dict:
+    """Weights ten times as large as first ones, so that texts and noise show in what is written."""
+    return jax.tree.map(lambda w: 10 * w, params)
+
+
+@pytest.fixture(scope="module")
+def four(wild) -> np.ndarray:
+    """Two looks at four rows, int32[2, 4, T]."""
+    return np.asarray(sample_fusion(wild, FUSION, asked(4), Sampling(steps=STEPS, frames=2).compiled))
+
+
+def test_a_rows_snippet_is_its_own(wild, four):
+    """The same alone as among four; rows differ, and so do the looks on the way."""
+    alone = np.asarray(sample_fusion(wild, FUSION, asked(1), Sampling(steps=STEPS, frames=2).compiled))
+    np.testing.assert_array_equal(alone[:, 0], four[:, 0])
+    assert (four[1, 0] != four[1, 1]).any() and (four[0] != four[1]).any()
+
+
+def test_what_is_given_stays_and_changes_the_rest(wild, four):
+    given = jnp.full((4, FUSION.length), FREE).at[:, 3].set(42).at[:, 9:].set(0)
+    found = np.asarray(sample_fusion(wild, FUSION, asked(4, given), Sampling(steps=STEPS, frames=2).compiled))
+    assert (found[:, :, 3] == 42).all() and (found[:, :, 9:] == 0).all()
+    assert (found[1, :, :3] != four[1, :, :3]).any()
+
+
+def test_masked_rows_are_their_own_whole_and_hold_what_is_given():
+    """No mask is left after all steps, nor after few; a step for each token uncovers them all."""
+    params = jax.tree.map(lambda w: 10 * w, jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), MASKED))
+    given = jnp.full((4, MASKED.length), FREE).at[:, 3].set(42)
+    for how in (Sampling(steps=3), Sampling(steps=5, order="confident", temperature=0.0)):
+        found = np.asarray(sample_masked(params, MASKED, asked(4, given), how.compiled))[0]
+        assert (found != MASKED.mask).all() and (found[:, 3] == 42).all()
+    alone = np.asarray(sample_masked(params, MASKED, asked(1, given), how.compiled))[0]
+    np.testing.assert_array_equal(alone[0], found[0])
+
+
+def test_autoregressive_rows_end_with_their_first_pad():
+    params = jax.tree.map(lambda w: 10 * w, jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), AUTOREGRESSIVE))
+    params["head"] = params["head"].at[0].add(0.3)  # so that some rows end
+    found = np.asarray(sample_autoregressive(params, AUTOREGRESSIVE, asked(4), Sampling(temperature=3.0).compiled, jnp.int32(0)))[0]
+    ended = np.cumsum(found == 0, axis=1) > 0
+    assert (found[ended] == 0).all() and (found[:, 0] != MASKED.mask).all()
+
+
+@pytest.fixture(scope="module")
+def model(params, tokenizer) -> FusionModel:
+    return FusionModel(FUSION, params, tokenizer)
+
+
+@pytest.mark.parametrize(
+    "texts, how, message",
+    [
+        (["fine", " "], {}, "text 2 of 2 is empty"),
+        (["sort a list " * 40], {}, r"text 1 of 1 has \d+ tokens, but the model reads 31 .*\n  Shorten it to about its first \d+ letters"),
+        (["x"], {"steps": 21}, "steps is 21, but the model has 20"),
+        (["x"], {"steps": 10, "frames": 4}, "frames is 4, which does not divide steps 10"),
+        (["x"], {"temperature": 0.5}, "temperature is 0.5, but the model's kind is codefusion"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(model, texts, how, message):
+    with pytest.raises(UserError, match=message):
+        model.generate(texts, Sampling(**how))
+
+
+@pytest.mark.parametrize(
+    "given, holes, message",
+    [
+        (["x"], 1, "has no <hole>"),
+        (["x<hole>", "<hole>"], 1, "2 snippets are given for 1 texts"),
+        (["x<hole>y"], 40, "has 42 tokens with its holes, but the model writes 16"),
+        (["x<hole>"], 0, "holes is 0"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(model, given, holes, message):
+    with pytest.raises(UserError, match=message):
+        model.generate(["x"], Sampling(), given, holes)
+
+
+def test_an_autoregressive_model_fills_no_holes(model):
+    with pytest.raises(UserError, match="from left to right"):
+        replace(model, config=AUTOREGRESSIVE).generate(["x"], Sampling(), ["<hole>"])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"eta": 2.0}, {"guidance": -1.0}, {"samples": 0}, {"steps": -1}, {"temperature": float("nan")}, {"seed": -1}]
+)
+def test_settings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        Sampling(**wrong)
+
+
+def test_samples_are_grouped_ranked_and_fill_what_is_given(model):
+    """Two texts, three samples each, whatever the batch; each group sorted by its bound."""
+    how = Sampling(steps=2, samples=3, rank_by=2, batch=4)
+    found = model.generate(list(PAIRS)[:2], how, ["x.<hole>()", "f<hole>"], holes=2)
+    assert [len(group) for group in found] == [3, 3]
+    for group in found:
+        assert [each.bound for each in group] == sorted(each.bound for each in group)
+        assert all(np.isfinite(each.bound) and each.frames[-1] == each.code for each in group)
+    dot, call = (model.tokenizer.encode(part) for part in ("x.", "()"))
+    for each in found[0]:
+        assert each.tokens[: len(dot)] == dot
+        if len(each.tokens) > len(dot) + 2:  # a pad may have been found in a hole, which ends the snippet
+            assert each.tokens[len(dot) + 2 :] == call
