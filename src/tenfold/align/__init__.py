@@ -1,0 +1,1 @@
+"""Alignment: chat format, supervised fine-tuning, rewards, policies."""
