@@ -162,7 +162,8 @@ def _check_method(policy: PolicyRecipe, path: Path) -> None:
             both = before[part] and now[part]
             changed = [f"{part}.{name}" for name in before[part] if before[part][name] != now[part][name]] if both else [part]
             raise UserError(
-                f"{path} was begun with another {' '.join(changed)}.\n  Continue it with its own {FILE}, or choose another place with --out."
+                f"{path} was begun with another {' '.join(changed)}.\n"
+                f"  Continue it with its own {FILE}, or choose another place with --out."
             )
 
 

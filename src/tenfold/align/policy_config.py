@@ -90,9 +90,14 @@ class Surrogate:
     def __post_init__(self):
         for name in ("epochs", "minibatches"):
             if getattr(self, name) < 1:
-                raise UserError(f"policy.{name} is {getattr(self, name)}, but must be at least 1.")
+                raise UserError(f"{self.name}.{name} is {getattr(self, name)}, but must be at least 1.")
         if not (0 < self.clip_low < 1 and self.clip_high > 0):
-            raise UserError(f"policy.clip_low is {self.clip_low} and clip_high {self.clip_high}: between 0 and 1, and above 0.")
+            raise UserError(f"{self.name}.clip_low is {self.clip_low} and clip_high {self.clip_high}: between 0 and 1, and above 0.")
+
+    @property
+    def name(self) -> str:
+        """grpo or ppo: where it stands in a recipe."""
+        return type(self).__name__.lower()
 
     @property
     def updates(self) -> int:
@@ -114,7 +119,7 @@ class Grpo(Surrogate):
     def __post_init__(self):
         super().__post_init__()
         if self.kl < 0:
-            raise UserError(f"policy.kl is {self.kl}, but must be 0 or more.")
+            raise UserError(f"grpo.kl is {self.kl}, but must be 0 or more.")
 
 
 @dataclass(frozen=True)
@@ -145,12 +150,12 @@ class Ppo(Surrogate):
         super().__post_init__()
         for name in ("kl", "kl_target", "value_weight", "ptx"):
             if getattr(self, name) < 0:
-                raise UserError(f"policy.{name} is {getattr(self, name)}, but must be 0 or more.")
+                raise UserError(f"ppo.{name} is {getattr(self, name)}, but must be 0 or more.")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"policy.{name} is {getattr(self, name)}, but must lie between 0 and 1.")
+                raise UserError(f"ppo.{name} is {getattr(self, name)}, but must lie between 0 and 1.")
         if bool(self.ptx) != bool(self.ptx_data):
-            raise UserError(f"policy.ptx is {self.ptx} and policy.ptx_data {' '.join(self.ptx_data) or 'empty'}: give both, or neither.")
+            raise UserError(f"ppo.ptx is {self.ptx} and ppo.ptx_data {' '.join(self.ptx_data) or 'empty'}: give both, or neither.")
 
 
 @dataclass(frozen=True)
@@ -178,11 +183,11 @@ class PolicyRecipe:
             raise UserError(
                 "rollout.completions is 1, but GRPO compares a completion with others of its prompt.\n  Use 2 or more; 8 is usual."
             )
-        rows, minibatches = train.batch, self.method.minibatches
+        rows, name, minibatches = train.batch, self.method.name, self.method.minibatches
         if rows % minibatches or (train.microbatch and (rows // minibatches) % train.microbatch):
             raise UserError(
-                f"train.batch is {rows}: {minibatches} policy.minibatches of it, in microbatches of {train.microbatch or 'all'} rows, do not "
-                "come out even.\n  Choose sizes that divide each other."
+                f"train.batch is {rows}: {minibatches} {name}.minibatches of it, in microbatches of {train.microbatch or 'all'} "
+                "rows, do not come out even.\n  Choose sizes that divide each other."
             )
         if self.recipe.mesh.sequence > 1:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but completions are decoded on whole rows.\n  Leave it at 1.")

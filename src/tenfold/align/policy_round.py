@@ -182,7 +182,7 @@ def advanced(policy: PolicyRecipe, state: State, values: dict[str, Any]) -> Stat
 
 
 def figures_of(drawn: Drawn, seen: Seen) -> dict[str, Any]:
-    """What metrics.jsonl says of completions: rewards, nats of entropy a token, nats of KL to the start a completion, tokens, and the gap."""
+    """What metrics.jsonl says of completions: rewards, nats of entropy a token, nats of KL to the start a completion, tokens, the gap."""
     rollouts, score_R = drawn.rollouts, drawn.score_R
     mask_RT = rollouts.mask_BT
     values = dict(reward=float(score_R.mean()), reward_std=float(score_R.std()))

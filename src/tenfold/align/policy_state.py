@@ -1,5 +1,8 @@
-"""The State of a policy's training: in PPO the critic, its optimiser and the weight of the KL stand beside the policy's optimiser, so that a
-checkpoint's model is the policy alone, which every command takes."""
+"""The State of a policy's training.
+
+In PPO the critic, its optimiser and the weight of the KL stand beside the policy's optimiser, so that a checkpoint's model is the policy
+alone, which every command takes.
+"""
 
 from typing import Any
 

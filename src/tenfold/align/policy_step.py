@@ -1,7 +1,7 @@
 """What a step of a policy's training computes: a look at the completions, their advantages, and the updates. Pure functions.
 
-Shapes: A microbatches, B rows, T places, as in objectives/policy.py; fields that end in T alone are [R, T] on the host, R being all rows of a
-step, and [A, B, T] on the device.
+Shapes: A microbatches, B rows, T places, as in objectives/policy.py. Fields that end in T alone are [R, T] on the host, R being all rows of
+a step, and [A, B, T] on the device.
 """
 
 from dataclasses import replace

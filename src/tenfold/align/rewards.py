@@ -130,7 +130,7 @@ def _of(example: Example, name: str) -> str:
 
 @dataclass(frozen=True)
 class Named:
-    """A function of a file or a module, "FILE.py:name" or "module:name", found where it is first called: so it may go to other processes."""
+    """A function of a file or a module, "FILE.py:name" or "module:name", found where it is called, so that it may go to other processes."""
 
     spec: str
 
@@ -167,11 +167,12 @@ VERIFIERS: dict[str, Reward] = {"number": number, "exact": exact}
 
 
 def find_reward(spec: str, run_code: bool = False) -> Reward:
-    """A reward by its name: number, exact, code, or a function of yours. Raises UserError where there is none."""
+    """A reward by its name: number, exact, code, the directory of a reward model, or a function of yours. Raises UserError for others."""
     if spec == "code":
         if not run_code:
             raise UserError(
-                "the reward code runs programs that the model writes.\n  They run in a sandbox (docs/tasks.md). If you agree, say --run-code."
+                "the reward code runs programs that the model writes.\n"
+                "  They run in a sandbox (docs/tasks.md). If you agree, say --reward.run-code."
             )
         return Code(run_code)
     if spec in VERIFIERS:

@@ -65,7 +65,8 @@ def check_prompts(config: ModelConfig, prompts: Sequence[Sequence[int]], max_tok
     if need > config.context:
         raise UserError(
             f"prompt {longest + 1} has {len(prompts[longest])} tokens and rollout.max_tokens is {max_tokens}: {need} positions, but "
-            f"model.context is {config.context}.\n  Leave the prompt out, or use rollout.max_tokens {config.context - len(prompts[longest])} or less."
+            f"model.context is {config.context}.\n"
+            f"  Leave the prompt out, or use rollout.max_tokens {config.context - len(prompts[longest])} or less."
         )
     return len(prompts[longest])
 
@@ -80,8 +81,8 @@ def roll_out(
     version: int,
     longest: int,
 ) -> Rollouts:
-    """A completion of each prompt, drawn at `rollout.temperature` from all of the tokenizer's tokens. `longest` bounds the prompts' tokens, for
-    all batches alike. Raises UserError where the model does not decode, and where its numbers are no numbers."""
+    """A completion of each prompt, drawn at `rollout.temperature` from all of the tokenizer's tokens. `longest` bounds the prompts'
+    tokens, for all batches alike. Raises UserError where the model does not decode, and where its numbers are no numbers."""
     check_decodes(config)
     weights, decoding = prepare_for_decode(params, config)
     end = tokenizer.end_of_text

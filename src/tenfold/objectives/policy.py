@@ -5,9 +5,9 @@ et al. 2019, section 2.2; value clipping and whitening, Huang et al. 2024 ("The 
 text that did not end, Stiennon et al. 2020 as Huang et al. found it; PPO-ptx, Ouyang et al. 2022, equation 2; GRPO, Shao et al. 2024,
 equation 3; "Dr. GRPO", Liu et al. 2025, section 3; DAPO, Yu et al. 2025, equations 8 to 10; the estimators of KL, Schulman 2020.
 
-Shapes: B rows, each a prompt and a completion; T places, of which place t is where token t + 1 was chosen; N prompts, G completions of each.
-`mask_BT` is 1 where the chosen token is the completion's, its end among them. Means are over the tokens, or rows, of a whole batch: `Totals`
-counts them before the batch is cut into microbatches or over devices, so that it may be cut anyhow.
+Shapes: B rows, each a prompt and a completion; T places, of which place t is where token t + 1 was chosen; N prompts, G completions of
+each. `mask_BT` is 1 where the chosen token is the completion's, its end among them. Means are over the tokens, or rows, of a whole batch:
+`Totals` counts them before the batch is cut into microbatches or over devices, so that it may be cut anyhow.
 """
 
 from typing import Literal, NamedTuple
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 Over = Literal["token", "sequence", "longest"]
-"""What a loss is a mean over: all tokens alike (DAPO); first a row's tokens, then rows (GRPO); rows x the longest they may be (Dr. GRPO)."""
+"""What a loss is a mean over: all tokens alike (DAPO); a row's tokens, then rows (GRPO); rows x the longest they may be (Dr. GRPO)."""
 
 
 class Totals(NamedTuple):

@@ -63,7 +63,7 @@ def calibration(ahead_P: jax.Array, bins: int = 10) -> jax.Array:
 
 
 def pooled(score_EB: jax.Array, how: Literal["mean", "worst", "uncertainty"] = "mean", weight: float = 0.1) -> jax.Array:
-    """An ensemble's score of each text: the mean, the lowest ("WCO"), or the mean less `weight` times the variance ("UWO", Coste et al.)."""
+    """An ensemble's score of each text: the mean, the lowest (WCO), or the mean less `weight` times the variance (UWO; Coste et al.)."""
     if how == "worst":
         return score_EB.min(0)
     return score_EB.mean(0) - (weight * score_EB.var(0) if how == "uncertainty" else 0.0)
