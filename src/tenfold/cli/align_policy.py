@@ -11,9 +11,10 @@ HELP = """usage: tenfold align grpo|ppo MODEL --data PROMPTS.jsonl --reward REWA
        tenfold align reward|dpo MODEL --data COMPARISONS.jsonl [--out DIR] ...
        tenfold align grpo|ppo|reward|dpo RUN/align.yaml [--out DIR] ...
 
-grpo and ppo train a model to write what a reward likes, dpo to write what was preferred, reward to say what was preferred. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file.
-PROMPTS.jsonl holds an object with `prompt` in each line, and what the reward reads: `answer`, `test`; COMPARISONS.jsonl {"prompt",
-"answers": [best, ..., worst]} or {"prompt", "chosen", "rejected"}.
+grpo and ppo train a model to write what a reward likes, dpo to write what was preferred, and reward makes a model that says what was
+preferred. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. PROMPTS.jsonl holds an object with
+`prompt` in each line, and what the reward reads: `answer`, `test`. COMPARISONS.jsonl: {"prompt", "answers": [best, ..., worst]} or
+{"prompt", "chosen", "rejected"}.
 
     tenfold align grpo runs/sft --data sums.jsonl --reward exact --rollout.max-tokens 8 --optimizer.learning-rate 1e-4
     tenfold align grpo runs/sft --data problems.jsonl --reward code --reward.run-code
