@@ -12,6 +12,7 @@ def found(run_python) -> dict[str, dict]:
     return {line["method"]: line for line in map(json.loads, out.splitlines())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["grpo", "sequence", "longest", "ppo", "reward", "dpo"])
 @pytest.mark.parametrize("way", ["mesh", "microbatches", "padding"])
 def test_an_update_is_the_same(found, method, way):

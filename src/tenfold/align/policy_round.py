@@ -18,6 +18,7 @@ from tenfold.align.prompts import Example, chosen
 from tenfold.align.ptx import Pretraining
 from tenfold.align.rewards import Weighted
 from tenfold.align.rollouts import Rollouts, check_prompts, gap, roll_out, row_keys
+from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.objectives.policy import adapted_beta
 from tenfold.sharding.axes import sharding
@@ -57,6 +58,11 @@ class Work:
 
     def __post_init__(self):
         recipe = self.policy.recipe
+        if self.tokenizer.vocab > recipe.model.vocab:
+            raise UserError(
+                f"the tokenizer has {self.tokenizer.vocab} tokens, but the model knows {recipe.model.vocab}.\n"
+                "  Use the tokenizer that the model has learned."
+            )
         self.learner = make_learner(self.policy, self.tokenizer.vocab)
         prompts = [self.encode(example) for example in (*self.examples, *self.held_out)]
         self.longest = check_prompts(recipe.model, prompts, self.policy.rollout.max_tokens)
@@ -195,9 +201,13 @@ def figures_of(drawn: Drawn, seen: Seen) -> dict[str, Any]:
 
 
 def learned(updates: Sequence[Figures], critic: bool) -> dict[str, float]:
-    """What it says of a step's updates: the first one's loss and gradient, and how far the last one found the policy moved."""
+    """What it says of a step's updates: the first one's loss and gradient, and how far the first and the last found the policy moved.
+
+    The first finds 0, but for rounding, or what was drawn is not what is learned from.
+    """
     first, last = (jax.device_get(each) for each in (updates[0], updates[-1]))
-    values = dict(loss=float(first.loss), grad_norm=float(first.grad_norm), ratio_kl=float(last.kl), clipped=float(last.clipped))
+    values = dict(loss=float(first.loss), grad_norm=float(first.grad_norm), first_kl=float(first.kl))
+    values |= dict(last_kl=float(last.kl), clipped=float(last.clipped))
     return values | (dict(value_loss=float(first.value_loss), ptx_loss=float(first.ptx_loss)) if critic else {})
 
 

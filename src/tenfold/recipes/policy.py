@@ -7,9 +7,12 @@ from typing import Any, Literal
 from tenfold.align.comparison_config import ComparisonRecipe, Dpo, RewardModel, load_comparison_recipe
 from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RolloutConfig, load_policy_recipe
 from tenfold.errors import UserError
+from tenfold.model.config import ModelConfig
 from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
 
 Method = Literal["grpo", "ppo"]
+CONTEXT = ModelConfig(context=256)
+"""Tokens of a prompt and a completion together; the rest of the model's shape is that of its start."""
 
 
 def find_policy(name: str, method: Method) -> PolicyRecipe:
@@ -25,7 +28,8 @@ def find_policy(name: str, method: Method) -> PolicyRecipe:
     grpo = method == "grpo"
     optimizer = OptimizerConfig(1e-6, weight_decay=0.0, final_fraction=1.0)
     ppo_optimizer = OptimizerConfig(3e-6, eps=1e-5, weight_decay=0.0, decay="polynomial", final_fraction=0.0)
-    recipe = Recipe(method, start=name, optimizer=optimizer if grpo else ppo_optimizer, train=TrainConfig(steps=500, batch=64, log_every=1))
+    rates = optimizer if grpo else ppo_optimizer
+    recipe = Recipe(method, start=name, model=CONTEXT, optimizer=rates, train=TrainConfig(steps=500, batch=64, log_every=1))
     rollout = RolloutConfig(completions=8 if grpo else 1)
     return PolicyRecipe(recipe, rollout, grpo=Grpo() if grpo else None, ppo=None if grpo else Ppo())
 
@@ -46,7 +50,7 @@ def find_comparison(name: str, method: Literal["reward", "dpo"]) -> ComparisonRe
         if reward
         else OptimizerConfig(1e-6, weight_decay=0.0, decay="polynomial", final_fraction=0.0)
     )
-    recipe = Recipe(method, start=name, optimizer=rates, train=TrainConfig(steps=500, batch=32))
+    recipe = Recipe(method, start=name, model=CONTEXT, optimizer=rates, train=TrainConfig(steps=500, batch=32))
     return ComparisonRecipe(recipe, reward_model=RewardModel() if reward else None, dpo=None if reward else Dpo())
 
 

@@ -90,7 +90,9 @@ def alignment(runs: list[RunFiles]) -> list[Figure]:
         _of_metrics(runs, "kl", "KL from the start", calm=True, caption="Nats a completion, by its own tokens; of either sign."),
         _of_metrics(runs, "entropy", "Entropy", calm=True, from_zero=True, caption="Nats a token, of the distribution that is drawn from."),
         _of_metrics(runs, "length", "Length", calm=True, from_zero=True, caption="Tokens of a completion, its end among them."),
-        _of_metrics(runs, "logp_gap", "Drawn and learned", from_zero=True, caption="Greatest difference of a token's two log-probabilities."),
+        _of_metrics(
+            runs, "logp_gap", "Drawn and learned", from_zero=True, caption="Greatest difference of a token's two log-probabilities."
+        ),
         _of_metrics(runs, "accuracy", "Accuracy", calm=True, percent=True, caption="Pairs whose better answer scores higher."),
         _of_metrics(runs, "held_out_accuracy", "Held-out accuracy", percent=True, caption="The same of held-out comparisons."),
     ]
