@@ -11,6 +11,7 @@ from tenfold.align import policy as training
 from tenfold.align.policy import train_policy
 from tenfold.align.policy_config import FILE, Grpo, Ppo, RolloutConfig, load_policy_recipe
 from tenfold.align.policy_round import check_fresh, one_step, orders
+from tenfold.align.policy_state import make_learner
 from tenfold.align.rollouts import row_keys
 from tenfold.errors import UserError
 from tenfold.train.run import read_run
@@ -160,8 +161,8 @@ def test_equal_rewards_teach_nothing(start, prompts):
 
 
 def test_rows_of_a_step_have_keys_of_their_own():
-    keys = jax.random.key_data(np.concatenate([row_keys(0, step, 3) for step in (0, 1)]))
-    assert len({tuple(key) for key in np.asarray(keys).tolist()}) == 6
+    keys = [np.asarray(jax.random.key_data(row_keys(0, step, 3))) for step in (0, 1)]
+    assert len({tuple(key) for key in np.concatenate(keys).tolist()}) == 6
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,13 @@ def test_sampling_that_would_bias_the_ratio_is_refused(settings, said):
         RolloutConfig(**settings)
 
 
+def test_experts_drop_no_token(start, prompts):
+    """Decoding drops none; if learning did, the two log-probabilities of a token would differ."""
+    policy = tiny_policy(start, prompts)
+    model = replace(CONFIG, experts=2, expert_capacity=1.0)
+    assert make_learner(replace(policy, recipe=replace(policy.recipe, model=model)), 14).config.expert_capacity == 0
+
+
 def test_recipes_that_cannot_work_are_refused(start, prompts, tmp_path):
     for change, said in (
         (dict(completions=1), "rollout.completions is 1, but GRPO compares"),
@@ -186,6 +194,8 @@ def test_recipes_that_cannot_work_are_refused(start, prompts, tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             tiny_policy(start, prompts, **change)
+    with pytest.raises(UserError, match="train.frozen names embedding, but PPO's critic"):
+        tiny_policy(start, prompts, ppo=Ppo(), frozen=("embedding",))
     with pytest.raises(UserError, match="ppo.ptx is 1.0 and ppo.ptx_data empty"):
         Ppo(ptx=1.0)
     bad = tmp_path / "bad.jsonl"

@@ -58,13 +58,14 @@ class Work:
         everything = [*self.train, *self.held_out]
         self.answers = max(len(each.answers) for each in everything)
         longest = max(len(encoded(c.prompt, a, self.tokenizer, recipe.model.context)[0]) for c in everything for a in c.answers)
-        self.width = min(-(-longest // 8) * 8, recipe.model.context)
+        self.width = min(-(-longest // 8) * 8, recipe.model.context) + bool(self.comparison.dpo)  # of which the last is a target alone
         self.rate = learning_rate(recipe.optimizer, batch_schedule(recipe), recipe.train.steps)
         self.declared = trained_params(recipe.model, recipe.lora) if self.comparison.dpo else headed_params(recipe.model, recipe.lora)
         method = self.comparison.dpo or self.comparison.reward_model
         optimizer = adamw_of(recipe.optimizer, self.declared, self.rate)
         assert method is not None
-        self.judge = Judge(method, recipe.model, weights_of(recipe), optimizer, self.tokenizer.vocab)
+        config = replace(recipe.model, expert_capacity=0.0)  # no token is dropped for its neighbours' sake
+        self.judge = Judge(method, config, weights_of(recipe), optimizer, self.tokenizer.vocab)
         opt_state = optimizer_shardings(self.declared, optimizer, self.mesh)
         self.where = State(sharding(self.mesh, ()), tree_shardings(self.declared, self.mesh), opt_state)  # type: ignore[arg-type]
         self.learn = jax.jit(partial(learn, self.judge), donate_argnums=0, out_shardings=(self.where, None))
@@ -185,6 +186,8 @@ def _fit(work: Work, watch: Watch) -> tuple[State, dict[str, float]]:
                     checkpoints.save(state)
                 if ending:
                     break
+            if work.held_out and not found:
+                found = measure(work, state.params)
         finally:
             records.close()
     return state, found

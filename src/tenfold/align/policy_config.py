@@ -189,6 +189,11 @@ class PolicyRecipe:
                 f"train.batch is {rows}: {minibatches} {name}.minibatches of it, in microbatches of {train.microbatch or 'all'} "
                 "rows, do not come out even.\n  Choose sizes that divide each other."
             )
+        if self.ppo and train.frozen:
+            raise UserError(
+                f"train.frozen names {' '.join(train.frozen)}, but PPO's critic learns with all weights.\n"
+                "  Leave it out, or train adapters: --lora.rank 8."
+            )
         if self.recipe.mesh.sequence > 1:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but completions are decoded on whole rows.\n  Leave it at 1.")
 

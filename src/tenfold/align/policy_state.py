@@ -4,6 +4,7 @@ In PPO the critic, its optimiser and the weight of the KL stand beside the polic
 alone, which every command takes.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -39,7 +40,8 @@ def make_learner(policy: PolicyRecipe, vocab: int) -> Learner:
     optimizer = adamw(recipe.optimizer, recipe.model, rate_of_update, recipe.lora, recipe.train.frozen)
     critic = adamw_of(recipe.optimizer, headed_params(recipe.model, recipe.lora), rate_of_update) if policy.ppo else None
     rollout = policy.rollout
-    return Learner(method, recipe.model, weights_of(recipe), optimizer, critic, rollout.temperature, vocab, rollout.max_tokens)
+    config = replace(recipe.model, expert_capacity=0.0)  # as decoding has it: no token is dropped for its neighbours' sake
+    return Learner(method, config, weights_of(recipe), optimizer, critic, rollout.temperature, vocab, rollout.max_tokens)
 
 
 def policy_shardings(policy: PolicyRecipe, learner: Learner, mesh: Mesh) -> State:
