@@ -177,9 +177,14 @@ def find_reward(spec: str, run_code: bool = False) -> Reward:
         return Code(run_code)
     if spec in VERIFIERS:
         return VERIFIERS[spec]
+    if Path(spec).is_dir():
+        from tenfold.align.reward_model import load_reward_model  # which imports JAX; pools do without
+
+        return load_reward_model(spec)
     if ":" not in spec:
         raise UserError(
-            f"the reward {spec!r} is none of {', '.join(VERIFIERS)}, code.\n  For a function of yours say FILE.py:name or module:name."
+            f"the reward {spec!r} is none of {', '.join(VERIFIERS)}, code, and no directory of a reward model.\n"
+            "  For a function of yours say FILE.py:name or module:name."
         )
     named = Named(spec)
     named.find()
