@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from tenfold.cli.align_policy import ACTIONS as POLICY
 from tenfold.cli.parse import parse
 from tenfold.errors import UserError
 
 HELP = """usage: tenfold align sft MODEL --data FILE ... [--template NAME] [--out DIR] ...
        tenfold align sft RECIPE.yaml [--out DIR] ...
+       tenfold align grpo|ppo|reward|dpo MODEL --data FILE ...
 
 Makes a model that was trained on text do what people ask.
 
@@ -17,6 +19,7 @@ Makes a model that was trained on text do what people ask.
     tenfold align sft model.gguf --data alpaca.jsonl --template chatml --lora.rank 8 --optimizer.learning-rate 1e-4
     tenfold align sft model.gguf --data alpaca.jsonl --template chatml --show 3     the first conversations, [[what is trained on]] marked
     tenfold align sft runs/sft/recipe.yaml                                          go on where a run was stopped; --out DIR: again
+    tenfold align grpo                                                              the same of grpo, ppo, reward and dpo
 
 sft is supervised fine-tuning. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. FILE is JSON
 lines, an object each: messages [{"role", "content"}, ...], or instruction and output (and perhaps input), instruction and answer,
@@ -32,15 +35,15 @@ def run_command(argv: list[str]) -> int:
         return 0
     if argv[0] not in ACTIONS:
         raise UserError(f"{argv[0]!r} is not something to do with a model.\n  Say one of {', '.join(ACTIONS)}.")
-    if argv[1:] in ([], ["-h"], ["--help"]):
-        print(HELP)
-        return 0
     return ACTIONS[argv[0]](argv[1:])
 
 
 def _sft(argv: list[str]) -> int:
     import tyro
 
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
     from tenfold.cli import Processes
     from tenfold.recipes.sft import find_sft, run_sft
     from tenfold.train.recipe import Recipe
@@ -68,4 +71,4 @@ def _sft(argv: list[str]) -> int:
     return run_sft(options.recipe, options.out, options.show)
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"sft": _sft}
+ACTIONS: dict[str, Callable[[list[str]], int]] = {"sft": _sft} | POLICY

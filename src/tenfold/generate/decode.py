@@ -16,7 +16,7 @@ import numpy as np
 
 from tenfold.errors import UserError
 from tenfold.generate.config import Weights
-from tenfold.generate.sampling import position_keys, sample
+from tenfold.generate.sampling import position_keys, sample, scale
 from tenfold.model.adapters import MODULES
 from tenfold.model.cache import Cache, empty_cache
 from tenfold.model.config import ModelConfig
@@ -62,6 +62,8 @@ class DecodeState:
     cache: Cache
     token_B: jax.Array
     done_B: jax.Array
+    logprob_B: jax.Array | None = None
+    """Of `token_B`, where log-probabilities were asked for."""
 
 
 def bucket(size: int, most: int, least: int = 16, steps: int = 2) -> int:
@@ -148,22 +150,42 @@ def decode(
     marked in `done_B` (bool[B], read before each device call); what comes after that in a row means nothing. `sizes` are the prompt's and
     the cache's buckets, where the caller has many batches and few programs are worth more than a small cache.
     """
+    for tokens_BC, _ in _decode(params, config, prompts, requests, max_tokens, done_B, sizes, scored=False):
+        yield tokens_BC
+
+
+def decode_scored(
+    params: Params,
+    config: ModelConfig,
+    prompts: Sequence[Sequence[int]],
+    requests: Requests,
+    max_tokens: int,
+    sizes: tuple[int, int] | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `decode`, with the log-probability of each token beside it, f32[B, up to CHUNK]: at the row's temperature (0 counts as 1), among
+    the ids that are tokens, and before top-k and top-p leave any out."""
+    for tokens_BC, logprob_BC in _decode(params, config, prompts, requests, max_tokens, None, sizes, scored=True):
+        assert logprob_BC is not None
+        yield tokens_BC, logprob_BC
+
+
+def _decode(params, config: ModelConfig, prompts, requests: Requests, max_tokens: int, done_B, sizes, scored: bool):
     lengths = [len(p) for p in prompts]
     check_room(config, lengths, max_tokens)
     P = bucket(max(lengths), config.context)
     S = bucket(max(P, max(lengths) + max_tokens), config.context, least=64, steps=8)  # finer: each step reads all of the cache
     P, S = sizes or (P, S)
-    state = prefill(params, config, S, padded(prompts, P), np.array(lengths, np.int32), requests)
+    state = prefill(params, config, S, padded(prompts, P), np.array(lengths, np.int32), requests, scored)
     written = 1
-    yield np.asarray(state.token_B)[:, None]
+    yield np.asarray(state.token_B)[:, None], None if state.logprob_B is None else np.asarray(state.logprob_B)[:, None]
     while written < max_tokens:
         if done_B is not None:
             state = dataclasses.replace(state, done_B=state.done_B | done_B)
-        state, tokens_BC, count = decode_chunk(params, config, state, requests, min(CHUNK, max_tokens - written))
+        state, tokens_BC, logprob_BC, count = decode_chunk(params, config, state, requests, min(CHUNK, max_tokens - written))
         if count == 0:
             return
         written += int(count)
-        yield np.asarray(tokens_BC)[:, : int(count)]
+        yield np.asarray(tokens_BC)[:, : int(count)], None if logprob_BC is None else np.asarray(logprob_BC)[:, : int(count)]
 
 
 def padded(prompts: Sequence[Sequence[int]], P: int) -> np.ndarray:
@@ -174,52 +196,65 @@ def padded(prompts: Sequence[Sequence[int]], P: int) -> np.ndarray:
     return tokens_BP
 
 
-@functools.partial(jax.jit, static_argnames=("config", "positions"))
-def prefill(params: Params, config: ModelConfig, positions: int, tokens_BP, length_B, requests: Requests) -> DecodeState:
-    """Reads the prompts into a new cache of `positions` positions and draws each row's first token.
+@functools.partial(jax.jit, static_argnames=("config", "positions", "scored"))
+def prefill(
+    params: Params, config: ModelConfig, positions: int, tokens_BP, length_B, requests: Requests, scored: bool = False
+) -> DecodeState:
+    """Reads the prompts into a new cache of `positions` positions and draws each row's first token; `scored`: with its log-probability.
 
     Prompts are padded on the right: a position sees only earlier ones, and decoding writes over the padding.
     """
     x_BPD, cache, _ = forward(params, config, tokens_BP, cache=empty_cache(config, tokens_BP.shape[0], positions), real_B=length_B)
     assert cache is not None
     last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
-    token_B = next_token(params, config, last_B1D, length_B, requests)
-    return DecodeState(Cache(cache.layers, jnp.asarray(length_B)), token_B, token_B == requests.end_of_text)
+    token_B, logprob_B = next_token(params, config, last_B1D, length_B, requests, scored)
+    return DecodeState(Cache(cache.layers, jnp.asarray(length_B)), token_B, token_B == requests.end_of_text, logprob_B)
 
 
 @functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
 def decode_chunk(
     params: Params, config: ModelConfig, state: DecodeState, requests: Requests, steps
-) -> tuple[DecodeState, jax.Array, jax.Array]:
-    """Up to `steps` (at most CHUNK) more tokens of each row, int32[B, CHUNK], and how many there are: fewer if all rows are done."""
+) -> tuple[DecodeState, jax.Array, jax.Array | None, jax.Array]:
+    """Up to `steps` (at most CHUNK) more tokens of each row, int32[B, CHUNK], their log-probabilities where the state has some, and how
+    many there are: fewer if all rows are done."""
 
     def more(carry):
-        state, _, i = carry
+        state, *_, i = carry
         return (i < steps) & ~jnp.all(state.done_B)
 
     def step(carry):
-        state, tokens_BC, i = carry
+        state, tokens_BC, logprob_BC, i = carry
         state = decode_step(params, config, state, requests)
-        return state, jax.lax.dynamic_update_slice(tokens_BC, state.token_B[:, None], (0, i)), i + 1
+        return state, written(tokens_BC, state.token_B, i), written(logprob_BC, state.logprob_B, i), i + 1
 
-    tokens_BC = jnp.zeros((state.token_B.shape[0], CHUNK), jnp.int32)
-    return jax.lax.while_loop(more, step, (state, tokens_BC, jnp.int32(0)))
+    def written(all_BC, new_B, i):
+        return None if all_BC is None else jax.lax.dynamic_update_slice(all_BC, new_B[:, None], (0, i))
+
+    shape = state.token_B.shape[0], CHUNK
+    logprob_BC = None if state.logprob_B is None else jnp.zeros(shape, jnp.float32)
+    return jax.lax.while_loop(more, step, (state, jnp.zeros(shape, jnp.int32), logprob_BC, jnp.int32(0)))
 
 
 def decode_step(params: Params, config: ModelConfig, state: DecodeState, requests: Requests) -> DecodeState:
     """One more token of each row."""
     x_B1D, cache, _ = forward(params, config, state.token_B[:, None], cache=state.cache)
     assert cache is not None
-    token_B = next_token(params, config, x_B1D, cache.length_B, requests)
-    return DecodeState(cache, token_B, state.done_B | (token_B == requests.end_of_text))
+    token_B, logprob_B = next_token(params, config, x_B1D, cache.length_B, requests, state.logprob_B is not None)
+    return DecodeState(cache, token_B, state.done_B | (token_B == requests.end_of_text), logprob_B)
 
 
-def next_token(params: Params, config: ModelConfig, x_B1D: jax.Array, position_B: jax.Array, requests: Requests) -> jax.Array:
-    """The token that each row writes at `position_B`, int32[B]."""
+def next_token(
+    params: Params, config: ModelConfig, x_B1D: jax.Array, position_B: jax.Array, requests: Requests, scored: bool
+) -> tuple[jax.Array, jax.Array | None]:
+    """The token that each row writes at `position_B`, int32[B]; `scored`: and its log-probability, f32[B]."""
     logits_BV = logits(params, config, x_B1D)[:, 0]
     logits_BV = jax.lax.cond(requests.vocab < config.vocab, lambda: only_tokens(logits_BV, requests.vocab), lambda: logits_BV)
     keys_B = position_keys(requests.key_B, position_B)
-    return sample(logits_BV, keys_B, requests.temperature_B, requests.top_k_B, requests.top_p_B)
+    token_B = sample(logits_BV, keys_B, requests.temperature_B, requests.top_k_B, requests.top_p_B)
+    if not scored:
+        return token_B, None
+    logprob_BV = jax.nn.log_softmax(scale(logits_BV, requests.temperature_B))
+    return token_B, jnp.take_along_axis(logprob_BV, jnp.minimum(token_B, config.vocab - 1)[:, None], 1)[:, 0]
 
 
 def only_tokens(logits_BV: jax.Array, vocab: jax.Array) -> jax.Array:

@@ -81,6 +81,23 @@ def gradient_norm(runs: list[RunFiles]) -> Figure:
     return _of_metrics(runs, "grad_norm", "Gradient norm", calm=True, from_zero=True, clip_start=True, caption="Before clipping.")
 
 
+def alignment(runs: list[RunFiles]) -> list[Figure]:
+    """What runs that learn from rewards or comparisons have measured; figures without points where they have not."""
+    of_each = "Mean over a step's completions."
+    return [
+        _of_metrics(runs, "reward", "Reward", calm=True, caption=of_each),
+        _of_metrics(runs, "held_out_reward", "Held-out reward", caption="Completions of held-out prompts, drawn alike each time."),
+        _of_metrics(runs, "kl", "KL from the start", calm=True, caption="Nats a completion, by its own tokens; of either sign."),
+        _of_metrics(runs, "entropy", "Entropy", calm=True, from_zero=True, caption="Nats a token, of the distribution that is drawn from."),
+        _of_metrics(runs, "length", "Length", calm=True, from_zero=True, caption="Tokens of a completion, its end among them."),
+        _of_metrics(
+            runs, "logp_gap", "Drawn and learned", from_zero=True, caption="Greatest difference of a token's two log-probabilities."
+        ),
+        _of_metrics(runs, "accuracy", "Accuracy", calm=True, percent=True, caption="Pairs whose better answer scores higher."),
+        _of_metrics(runs, "held_out_accuracy", "Held-out accuracy", percent=True, caption="The same of held-out comparisons."),
+    ]
+
+
 def throughput(runs: list[RunFiles]) -> Figure:
     return _of_timing(runs, "tokens_per_second", "Throughput", from_zero=True, caption="Tokens a second.")
 

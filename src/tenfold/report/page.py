@@ -54,7 +54,7 @@ def render(runs: list[RunFiles]) -> str:
         bits=drawn(curves.bits_per_byte(runs)),
         bars=tables.bars(runs),
         pace=[figure for figure in (drawn(curves.throughput(runs)), drawn(curves.mfu(runs))) if figure],
-        course=[figure for figure in (drawn(curves.learning_rate(runs)), drawn(curves.gradient_norm(runs))) if figure],
+        course=[box for f in (*curves.alignment(runs), curves.learning_rate(runs), curves.gradient_norm(runs)) if (box := drawn(f))],
         experts=_experts(runs),
         reach=_reach(runs),
         samples=[

@@ -4,7 +4,7 @@ import jax
 import optax
 
 from tenfold.model.config import ModelConfig
-from tenfold.model.params import map_params
+from tenfold.model.params import Params, map_params
 from tenfold.train.batch_schedule import batch_schedule
 from tenfold.train.frozen import frozen_mask
 from tenfold.train.lora import trained_params
@@ -24,11 +24,16 @@ def adamw(
 
     Frozen weights have no moments and do not decay; their gradients, which are zero, pass through.
     """
-    decayed = map_params(lambda p: p.is_matrix, trained_params(model, lora or LoraConfig()))
-    steps = optax.chain(
+    steps = adamw_of(config, trained_params(model, lora or LoraConfig()), rate)
+    return optax.masked(steps, jax.tree.map(lambda still: not still, frozen_mask(model, frozen))) if frozen else steps
+
+
+def adamw_of(config: OptimizerConfig, declared: Params, rate) -> optax.GradientTransformation:
+    """The same for any tree of Params, all of which is trained."""
+    decayed = map_params(lambda p: p.is_matrix, declared)
+    return optax.chain(
         optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
         optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.eps),
         optax.add_decayed_weights(config.weight_decay, mask=decayed),
         optax.scale_by_learning_rate(rate),
     )
-    return optax.masked(steps, jax.tree.map(lambda still: not still, frozen_mask(model, frozen))) if frozen else steps

@@ -5,6 +5,7 @@ step it continues from.
 """
 
 import json
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,6 +64,18 @@ def seconds_so_far(run: Path) -> float:
     path = run / "timing.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return json.loads(lines[-1])["seconds"] if lines else 0.0
+
+
+class Stopwatch:
+    """Seconds of a run, in all sittings, for those who write them in timing.jsonl as they go."""
+
+    def __init__(self, run: Path):
+        self.spent = seconds_so_far(run)
+        self._began = time.perf_counter()
+
+    def seconds(self) -> float:
+        """So far."""
+        return round(self.spent + time.perf_counter() - self._began, 3)
 
 
 def write_json(path: Path, value) -> None:

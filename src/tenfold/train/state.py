@@ -30,7 +30,11 @@ class State:
 
 def param_shardings(config: ModelConfig, mesh: Mesh, lora: LoraConfig = NO_LORA) -> Any:
     """Where everything that is trained lies on the mesh; refuses a mesh that does not divide it."""
-    declared = trained_params(config, lora)
+    return tree_shardings(trained_params(config, lora), mesh)
+
+
+def tree_shardings(declared: Params, mesh: Mesh) -> Any:
+    """Where a tree of Params lies on the mesh; raises UserError for a mesh that does not divide it."""
     shapes = jax.tree_util.tree_flatten_with_path(map_params(lambda p: p, declared))[0]
     for path, p in shapes:
         name = "model." + ".".join(str(getattr(k, "key", getattr(k, "idx", k))) for k in path)
@@ -40,18 +44,21 @@ def param_shardings(config: ModelConfig, mesh: Mesh, lora: LoraConfig = NO_LORA)
 
 def state_shardings(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, lora: LoraConfig = NO_LORA) -> Any:
     """A State of shardings: the optimiser's moments lie with their weights, counters on every device."""
-    whole = sharding(mesh, ())
-    params = param_shardings(config, mesh, lora)
-    shapes = jax.eval_shape(lambda: optimizer.init(_shapes(config, lora)))
-    opt_state = optax.tree_utils.tree_map_params(
+    declared = trained_params(config, lora)
+    opt_state = optimizer_shardings(declared, optimizer, mesh)
+    return State(step=sharding(mesh, ()), params=tree_shardings(declared, mesh), opt_state=opt_state)  # type: ignore[arg-type]
+
+
+def optimizer_shardings(declared: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> Any:
+    """Where the optimiser's state of a tree of Params lies: moments with their weights, counters on every device."""
+    return optax.tree_utils.tree_map_params(
         optimizer,
         lambda moment, s: moment if isinstance(moment, optax.MaskedNode) else s,  # frozen weights have none
-        shapes,
-        params,
-        transform_non_params=lambda _: whole,
+        jax.eval_shape(lambda: optimizer.init(map_params(lambda p: jnp.zeros(p.shape, jnp.float32), declared))),
+        tree_shardings(declared, mesh),
+        transform_non_params=lambda _: sharding(mesh, ()),
         is_leaf=lambda node: isinstance(node, optax.MaskedNode),
     )
-    return State(step=whole, params=params, opt_state=opt_state)  # type: ignore[arg-type]
 
 
 def init_state(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int, lora: LoraConfig = NO_LORA) -> State:
