@@ -14,7 +14,6 @@ import tenfold  # its public `load`, which lies above this room
 from tenfold.errors import UserError
 from tenfold.evaluate.engine import Engine
 from tenfold.evaluate.requests import Continuation, Writing
-from tenfold.model.host_memory import keep_freed_memory
 
 try:
     import lm_eval.models  # its own list, which it would not make once ours is there  # noqa: F401
@@ -48,7 +47,6 @@ class TenfoldLM(LM):
         harness's batch sizes and device are for others: our engine packs requests itself."""
         super().__init__()
         self.path = path
-        keep_freed_memory()
         self.engine = Engine(tenfold.load(path, adapter), weights=weights)  # type: ignore[arg-type]
 
     @property

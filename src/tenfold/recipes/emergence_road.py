@@ -11,7 +11,6 @@ from tenfold.errors import UserError
 from tenfold.evaluate.emergence import emergence, find_models, find_probes
 from tenfold.evaluate.results import check_writable
 from tenfold.evaluate.settings import EvalSettings
-from tenfold.model.host_memory import keep_freed_memory
 from tenfold.recipes.evaluate_road import Display
 from tenfold.recipes.evaluate_show import table
 from tenfold.report.emergence import MEASURES, emergence_report
@@ -26,7 +25,6 @@ def emerge(
     the exit code. The same call goes on where it was stopped."""
     from tenfold.api import load
 
-    keep_freed_memory()
     console = console or Console(highlight=False)
     out = out or _place(places)
     asked = find_probes(tasks, settings)

@@ -15,7 +15,6 @@ from tenfold.evaluate.samples import SamplesSettings
 from tenfold.evaluate.samples import run as write_samples
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import read_task
-from tenfold.model.host_memory import keep_freed_memory
 from tenfold.recipes.evaluate_show import steps, table
 from tenfold.report.evaluation import RULES, choice_row, evaluation_report, is_choice, other_rows
 
@@ -37,7 +36,6 @@ def measure(
     out = out or place_of(str(adapter or run))  # another model's results: those of the model itself stay
     for name in find_tasks(tasks):  # refused before a model is read
         read_task(name)
-    keep_freed_memory()
     model = load(run, adapter)
     with Display(console) as display:
         results = evaluate(model, tasks, settings, out, str(run), display)
@@ -58,7 +56,6 @@ def sampled(run: str, settings: SamplesSettings, out: Path | None = None, consol
     from tenfold.evaluate.engine import Engine
 
     console = console or Console(highlight=False)
-    keep_freed_memory()
     engine = Engine(load(run)) if run else None
     path = Path(run)
     name = path.stem if path.suffix == ".gguf" else path.name  # a run may be called v1.5

@@ -10,7 +10,6 @@ from tenfold.evaluate.ledger.experiment import Experiment
 from tenfold.evaluate.ledger.record import Record
 from tenfold.evaluate.ledger.run import LedgerWatch, run, who_is
 from tenfold.model.flops import train_flops_per_token
-from tenfold.model.host_memory import keep_freed_memory
 from tenfold.recipes.evaluate_road import Display
 from tenfold.report.ledger import score_said
 from tenfold.train.run import read_run
@@ -20,7 +19,6 @@ def measure(ledger: Path, asked: Sequence[Experiment], path: str, data: tuple[Pa
     """Runs the experiments against what `tenfold.load` takes. Returns the exit code: 1 where some could not be run."""
     place = Path(path).expanduser()
     name = place.stem if place.suffix == ".gguf" else place.resolve().name
-    keep_freed_memory()
     model = load(path)
     tokens, flops = training(place)
     who = who_is(model, name, tokens, flops)
