@@ -97,7 +97,7 @@ def test_a_recipes_help_lists_its_fields_with_its_values(tenfold):
         (
             ["trian"],
             "tenfold trian: 'trian' is not a command.\n"
-            "  Commands: demo, corpus, train, ladder, generate, convert, report, eval, codefusion.",
+            "  Commands: demo, corpus, train, ladder, generate, convert, report, eval, ledger, align, codefusion.",
         ),
         (["train", "gpt4"], "tenfold train: 'gpt4' is neither a recipe nor a file.\n  Recipes: gpt3-125m,"),
         (

@@ -154,7 +154,7 @@ def test_what_cannot_be_trained_is_refused(whole, recipe, pairs, tmp_path):
     refused(replace(recipe(tasks=("code",)), data=replace(plain.data, paths=(str(code),))), out, "None of the 1 snippets")
     other = train_tokenizer(["something else, something else"], 280).save(tmp_path / "other")
     named = replace(plain.data, tokenizer=str(whole / "tokenizer"))
-    refused(replace(recipe(replace(FUSION, vocab=280)), data=named), out, "model.vocab is 280, but the tokenizer has 2..")
+    refused(replace(recipe(replace(FUSION, vocab=250)), data=named), out, "model.vocab is 250, but the tokenizer has 2..")
     refused(replace(plain, start=str(tmp_path)), out, "holds no recipe.yaml")
     refused(replace(plain, encoder=str(tmp_path)), out, "holds no config.json")
     refused(replace(plain, start=str(whole), data=replace(plain.data, tokenizer=str(other))), out, "has learned other tokens")

@@ -79,7 +79,7 @@ def test_a_task_like_another_says_only_what_differs(tmp_path):
         (("{{thing}}", "{{thing"), "no Jinja template"),
         (("about: colours", "about: ''"), "about is missing"),
         (("path: items.jsonl", "pth: items.jsonl"), "test.pth is no key of a task's file; the nearest is test.path"),
-        (("path: items.jsonl", "path: a, wheel: b/c"), "exactly one of path, wheel, hub and made; this one says path and wheel"),
+        (("path: items.jsonl", "path: a, wheel: b/c"), "exactly one of path, wheel, hub, made and given; this one says path and wheel"),
         (("path: items.jsonl", "wheel: b"), "wheel is 'b': say DISTRIBUTION/path"),
         (("path: items.jsonl", "hub: b/c"), "say hub: OWNER/NAME and file"),
         (("gold: right", "scoring: best"), "scoring is 'best': give one of sum, token"),

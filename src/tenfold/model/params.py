@@ -61,6 +61,7 @@ def ones(key, shape):
 
 
 def zeros(key, shape):
+    """f32 of that shape: what biases, and values that must begin at nothing, are at first."""
     return jnp.zeros(shape, jnp.float32)
 
 

@@ -35,19 +35,20 @@ class Work:
 
 
 def ladder_demo() -> Ladder:
-    """Five models of 30 to 191 thousand parameters and the prediction of a sixth, on Python's standard library.
+    """Five models of 44 to 299 thousand parameters and the prediction of a sixth, on Python's standard library.
 
-    A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes.
+    A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes; so would layers, which come
+    in whole numbers, and all have four.
     """
     recipe = Recipe(
         "ladder-demo",
-        "GPT-3's proportions from a model of ten heads of 8; the learning rate is higher than in table 2.1, as smaller models bear.",
+        "Four layers, the width alone grows; the learning rate is higher than in GPT-3's table 2.1, as smaller models bear.",
         model=ModelConfig(vocab=512, context=128, layers=4, embed=80, heads=10),
         data=DataConfig(paths=("stdlib",)),
-        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_tokens=100_000),
+        optimizer=OptimizerConfig(learning_rate=3e-3, warmup_tokens=100_000),
         train=TrainConfig(steps=1000, batch=16, checkpoint_every=250, prompts=(), tensorboard=False, keep=1),
     )
-    return Ladder(recipe, sizes=(3, 4, 5, 6, 8), target=11)
+    return Ladder(recipe, sizes=(3, 4, 5, 7, 9), tokens_per_parameter=(10.0,), dial="width", target=14)
 
 
 LADDERS: dict[str, Callable[[], Ladder]] = {"ladder-demo": ladder_demo}
