@@ -132,7 +132,8 @@ def test_spans_of_padded_rows_are_padded():
 def test_causal_rows_are_as_they_were():
     batch = rows()
     plain = Plain(True)(batch)
-    assert all(a is b for a, b in zip(plain, (batch.tokens_BT, batch.targets_BT, batch.weights_BT, batch.segments_BT, None, None), strict=True))
+    same = (batch.tokens_BT, batch.targets_BT, batch.weights_BT, batch.segments_BT, None, None)
+    assert all(a is b for a, b in zip(plain, same, strict=True))
 
 
 def test_showing_a_batch_shows_whole_rows(data, tmp_path):

@@ -56,6 +56,7 @@ def judged(judge: Judge, trained: Params, base: Params | None, start: Params | N
         found = ranking_loss(score_NK, rows.rank_NK, rows.real_NK, rows.margin_N[:, None, None])
         loss, right, count, prompts = found.loss, found.right, found.pairs, found.prompts
     else:
+        assert start is not None  # a policy learns beside what it started from
         logp_NK, ref_NK = (
             sequence_logprobs(
                 chosen_logprobs(params, judge.config, tokens_BS[:, :-1], tokens_BS[:, 1:], 1.0, judge.vocab).logp_BT, mask_BS[:, 1:]
@@ -63,7 +64,8 @@ def judged(judge: Judge, trained: Params, base: Params | None, start: Params | N
             for params in (judge.weights(trained, base, None), start)
         )
         real_N = pairs(rows.rank_NK, rows.real_NK)[:, 0, 1]
-        each_N = (dpo_loss if method.loss == "dpo" else ipo_loss)(*logp_NK.T, *jax.lax.stop_gradient(ref_NK).T, method.beta)
+        (better_N, worse_N), (ref_better_N, ref_worse_N) = logp_NK.T, jax.lax.stop_gradient(ref_NK).T
+        each_N = (dpo_loss if method.loss == "dpo" else ipo_loss)(better_N, worse_N, ref_better_N, ref_worse_N, method.beta)
         score_NK = implicit_rewards(logp_NK, ref_NK, method.beta)
         ahead_N = score_NK[:, 0] - score_NK[:, 1]
         right = ((ahead_N > 0) * real_N + 0.5 * (ahead_N == 0) * real_N).sum()

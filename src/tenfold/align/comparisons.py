@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,16 +37,16 @@ class Comparison:
 
 
 class Ranked(NamedTuple):
-    """Comparisons as rows: N prompts, K answers of each, T + 1 tokens."""
+    """Comparisons as rows: N prompts, K answers of each, T + 1 tokens. Arrays of NumPy, and of JAX within a step."""
 
-    tokens_NKS: np.ndarray
-    mask_NKS: np.ndarray
+    tokens_NKS: Any
+    mask_NKS: Any
     """f32: 1 at the answer's tokens, its end among them."""
-    length_NK: np.ndarray
+    length_NK: Any
     """Of prompt and answer; 1 where there is no answer."""
-    rank_NK: np.ndarray
-    real_NK: np.ndarray
-    margin_N: np.ndarray
+    rank_NK: Any
+    real_NK: Any
+    margin_N: Any
 
 
 def read_comparisons(paths: Sequence[str | Path]) -> list[Comparison]:
@@ -56,11 +56,10 @@ def read_comparisons(paths: Sequence[str | Path]) -> list[Comparison]:
 
 def comparison(line: Example) -> Comparison:
     """One line. Raises UserError for answers that are no texts, ranks of another number, and lines that compare nothing."""
-    where = f"the line of the prompt {line['prompt'][:60]!r}"
+    where, answers, ranks = f"the line of the prompt {line['prompt'][:60]!r}", line.get("answers"), [0, 1]
     if "chosen" in line or "rejected" in line:
-        answers, ranks = [line.get("chosen"), line.get("rejected")], [0, 1]
+        answers = [line.get("chosen"), line.get("rejected")]
     else:
-        answers = line.get("answers")
         if not isinstance(answers, list):
             raise UserError(f"{where} has neither `answers`, a list, nor `chosen` and `rejected`.\n  Give one of them.")
         ranks = line.get("ranks", list(range(len(answers))))
@@ -110,7 +109,7 @@ def ranked(comparisons: Sequence[Comparison], tokenizer: TextTokenizer, room: in
             ids, start = encoded(each.prompt, answer, tokenizer, room)
             tokens[n, k, : len(ids)], mask[n, k, start : len(ids)] = ids, 1
             length[n, k], rank[n, k], real[n, k] = len(ids), each.ranks[k], True
-    return Ranked(tokens, mask, length, rank, real, np.float32([each.margin for each in comparisons]))
+    return Ranked(tokens, mask, length, rank, real, np.array([each.margin for each in comparisons], np.float32))
 
 
 def as_pairs(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -87,7 +87,7 @@ class Drawn:
 
     @property
     def score_R(self) -> np.ndarray:
-        return np.sum(list(self.scores.values()), axis=0, dtype=np.float32)
+        return np.asarray(np.sum(list(self.scores.values()), axis=0, dtype=np.float32))
 
 
 def draw(work: Work, state: State, step: int, examples: list[Example]) -> Drawn:
@@ -108,7 +108,8 @@ def one_step(work: Work, state: State, step: int) -> tuple[State, Drawn, dict[st
     drawn = draw(work, state, step, [example for example in asked for _ in range(G)])
     rollouts = drawn.rollouts
     check_fresh(rollouts, state)
-    rows = Rows(rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT)
+    arrays: Any = (rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT)
+    rows = Rows(*arrays)
     seen = on_host(work.look(state, work.base, work.start, placed(rows, train.microbatch or train.batch, work.mesh)))
     values = figures_of(drawn, seen)
     if policy.grpo:
@@ -172,7 +173,7 @@ def on_host(seen: Seen) -> Seen:
 def _text(work: Work, number: int, microbatches: int) -> Text | None:
     if work.pretraining is None:
         return None
-    rows = work.pretraining(number)
+    rows: Any = work.pretraining(number)
     return placed(Text(rows.tokens_BT, rows.targets_BT, rows.weights_BT), len(rows.tokens_BT) // microbatches, work.mesh)
 
 

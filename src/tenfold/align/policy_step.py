@@ -158,6 +158,7 @@ def update(
         params, opt_state = _applied(learner.optimizer, grads, state.opt_state, state.params)
         return replace(state, params=params, opt_state=opt_state), figures
     params, policy = _applied(learner.optimizer, grads, state.opt_state["policy"], state.params)
+    assert critic is not None
     critic, critic_state = _applied(learner.critic_optimizer, critic_grads, state.opt_state["critic_optimizer"], critic)
     changed = {"policy": policy, "critic": critic, "critic_optimizer": critic_state}
     return replace(state, params=params, opt_state=state.opt_state | changed), figures
@@ -176,6 +177,7 @@ def _objective(learner: Learner, base, whole: Totals, text_tokens, trained, rows
             loss_BT += method.kl * kl_k3(logp_BT, seen.ref_T, mask_BT)
         loss = mean_over(loss_BT, mask_BT, method.over, whole, learner.longest)
     else:
+        assert seen.value_T is not None and lessons.return_T is not None
         value_BT = place_scores(critic, base, learner.weights, learner.config, rows.tokens_T)
         value_loss_BT = clipped_value_loss(value_BT, seen.value_T, lessons.return_T, method.value_clip)
         value_loss = mean_over(value_loss_BT, mask_BT, "token", whole)

@@ -37,8 +37,8 @@ class Work:
 def ladder_demo() -> Ladder:
     """Five models of 44 to 299 thousand parameters and the prediction of a sixth, on Python's standard library.
 
-    A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes; so would layers, which come
-    in whole numbers, and all have four.
+    A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes; so would layers, which
+    come in whole numbers, and all have four.
     """
     recipe = Recipe(
         "ladder-demo",
