@@ -68,6 +68,7 @@ def test_what_cannot_work_is_refused_in_plain_words(tenfold, arguments, message)
     assert message in complaint and "Traceback" not in complaint
 
 
+@pytest.mark.slow
 def test_from_pairs_to_a_run_to_snippets(tenfold, tmp_path):
     pairs = write_pairs(tmp_path)
     options = ["--data", pairs, "--train.steps", "2", "--train.batch", "4", "--optimizer.warmup-tokens", "0", *SHAPE]

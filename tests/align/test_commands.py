@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_policy_from_the_command_line_and_again_from_its_align_yaml(folder, capsys):
     words = ["--data", str(folder / "prompts.jsonl"), "--reward", "exact", "number", "--rollout.max-tokens", "4", *SHORT]
     assert ACTIONS["grpo"]([str(folder / "start"), *words, "--rollout.completions", "4", "--out", str(folder / "one")]) == 0
@@ -37,6 +38,7 @@ def test_a_policy_from_the_command_line_and_again_from_its_align_yaml(folder, ca
         ACTIONS["ppo"]([str(folder / "one" / "align.yaml")])
 
 
+@pytest.mark.slow
 def test_dpo_from_the_command_line(folder, capsys):
     words = [str(folder / "start"), "--data", str(folder / "ranked.jsonl"), "--dpo.beta", "0.2", *SHORT, "--out", str(folder / "dpo")]
     assert ACTIONS["dpo"](words) == 0

@@ -74,6 +74,7 @@ def test_it_is_a_reward_that_is_read_at_a_texts_end_and_scores_demonstrations_0(
         load_reward_model(folder / "start")
 
 
+@pytest.mark.slow
 def test_a_policy_is_trained_against_it(reward_run, folder):
     prompts = write_prompts(folder / "prompts.jsonl")
     policy = tiny_policy(folder / "start", prompts, steps=1)
@@ -81,7 +82,7 @@ def test_a_policy_is_trained_against_it(reward_run, folder):
     assert run.result["finished"]
 
 
-@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)], ids=["full", "lora"])
+@pytest.mark.parametrize("lora", [pytest.param(None, id="full"), pytest.param(LoraConfig(rank=2), id="lora", marks=pytest.mark.slow)])
 def test_dpo_learns_the_order_and_goes_on_exactly(folder, lora, monkeypatch):
     """From log 2, as the policy is its reference. Stopped and continued: the same metrics and weights."""
     asked, path = recipe(folder, dpo=Dpo(), lora=lora), folder / f"dpo{bool(lora)}"

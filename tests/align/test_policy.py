@@ -133,6 +133,7 @@ def test_every_row_is_learned_from_once_an_epoch():
     assert not np.array_equal(found[0], found[3])
 
 
+@pytest.mark.slow
 def test_a_failing_reward_ends_the_run_and_leaves_it_whole(start, prompts):
     """It is named with its example; nothing half-written stays, and the run goes on when the reward is mended."""
     calls = []

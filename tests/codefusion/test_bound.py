@@ -44,6 +44,7 @@ def test_candidates_share_their_noise(params):
     assert abs(found(params, FUSION, 3, seed=1)[0] - twice[0]) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_masked_models_bound_is_uniform_over_all_places():
     """All pads counted: T log V, whatever was masked, but for the estimate's scatter."""
     params = jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), MASKED)

@@ -49,7 +49,7 @@ def one_step(recipe: FusionRecipe, tokenizer) -> tuple[dict, State, float, float
 
 
 SLOW = pytest.mark.slow
-KINDS = [pytest.param(FUSION, id="small"), pytest.param(MASKED, id="masked")]
+KINDS = [pytest.param(FUSION, id="small"), pytest.param(MASKED, id="masked", marks=SLOW)]
 KINDS += [pytest.param(PUBLISHED, id="published", marks=SLOW), pytest.param(AUTOREGRESSIVE, id="autoregressive", marks=SLOW)]
 
 
