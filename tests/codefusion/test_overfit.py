@@ -28,7 +28,7 @@ def losses(run, name: str) -> list[float]:
     "model", [replace(FUSION, code_width=16, steps=50, **SHAPE), replace(MASKED, **SHAPE), replace(AUTOREGRESSIVE, **SHAPE)]
 )
 def test_four_pairs_by_heart(recipe, model, tmp_path):
-    chosen = recipe(model, steps=200, batch=16, log_every=20, evaluate_every=100, checkpoint_every=200, drop_text=0.1, pad_weight=0.3)
+    chosen = recipe(model, steps=400, batch=16, log_every=20, evaluate_every=200, checkpoint_every=400, drop_text=0.1, pad_weight=0.3)
     run = train_fusion(
         replace(chosen, optimizer=OptimizerConfig(learning_rate=1e-2, weight_decay=0.0, beta2=0.98, warmup_tokens=2560)), tmp_path / "run"
     )
