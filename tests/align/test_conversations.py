@@ -89,7 +89,7 @@ def test_files_and_folders(tmp_path):
         ("a.jsonl", b'{"prompt": "a"\n', r"a.jsonl:1 is not JSON.*\n.*one JSON object"),
         ("a.jsonl", b"\xff\xfe\n", "a.jsonl:1 is not JSON"),
         ("a.jsonl", b"\n\n", "holds no conversation"),
-        ("a.jsonl.gz", gzip.compress(b'{"prompt": "a", "completion": "b"}\n' * 99)[:-9], "cannot be read to its end"),
+        ("a.jsonl.gz", gzip.compress(b'{"prompt": "a", "completion": "b"}\n' * 99, mtime=0)[:-9], "cannot be read to its end"),
         ("a.txt", b"x", "is not a .jsonl"),
     ],
 )
