@@ -20,6 +20,20 @@ def test_own_lines(tmp_path):
     assert loaded.without_text == 0
 
 
+def test_code_alone_where_it_is_asked_for(tmp_path):
+    released = {"ID": 8, "NL Utterance": None, "Code": "x"}
+    path = lines(tmp_path / "a.jsonl", {"code": "ls", "language": "bash"}, {"text": "count", "code": "wc"}, released)
+    loaded = read_examples(path, alone=True)
+    assert loaded.examples == (Example(None, "ls", "1", language="bash"), Example("count", "wc", "2"), Example(None, "x", "8"))
+    assert loaded.without_text == 0
+    lines(path, {"text": "a", "code": " "})
+    with pytest.raises(UserError, match="line 1: code is ' '"):
+        read_examples(path, alone=True)
+    lines(path)
+    with pytest.raises(UserError, match=r"holds no code\."):
+        read_examples(path, alone=True)
+
+
 def test_released_lines_and_files(tmp_path):
     items = [
         {"ID": 7, "NL Utterance": "color 5 ", "Code": "Equals(5)", "Data": [["Index", "Value"], [0, "5"]], "Labels": [0, 1]},
@@ -41,6 +55,7 @@ def test_released_lines_and_files(tmp_path):
         ('{"text": "a"}', r"line 1: code is None"),
         ('\n{"text": " ", "code": "b"}', r"line 2: text is ' '"),
         ("[1]", r"line 1 is \[1\]\.\n  Give an object"),
+        ('{"text": "a", "code": "b", "language": 3}', "line 1: language is 3"),
         ("", "holds no pair"),
     ],
 )
@@ -51,7 +66,7 @@ def test_what_is_wrong_in_lines(text, words, tmp_path):
 
 
 def test_what_is_wrong_in_files(tmp_path):
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_examples(tmp_path / "none.jsonl")
     path = tmp_path / "a.json"
     for whole, words in [({"train": []}, "has parts train, and part is 'test'"), (5, "holds a int"), ({"test": [3]}, "item 0 is 3")]:

@@ -1,19 +1,17 @@
 """Files to examples to rows: a batch is a function of (seed, step), and each task has its own rows."""
 
-import json
-
 import numpy as np
 import pytest
 
-from tenfold.codefusion.rows import Example, RowMaker, encode_examples, read_examples, trimmed
-from tenfold.errors import UserError
+from tenfold.codefusion.data import Example
+from tenfold.codefusion.rows import RowMaker, encode_examples, trimmed
 from tiny_fusion import PAIRS
 
 
 @pytest.fixture(scope="module")
 def maker(recipe, tokenizer):
     """`maker(**train)` -> the rows of the pairs."""
-    examples = [Example(code, text, "python") for text, code in PAIRS.items()]
+    examples = [Example(text, code, language="python") for text, code in PAIRS.items()]
 
     def made(**train) -> RowMaker:
         chosen = recipe(**train)
@@ -63,29 +61,5 @@ def test_times_of_a_batch_are_spread_evenly(maker):
 
 
 def test_what_is_too_long_is_left_out_and_counted(tokenizer):
-    found = encode_examples([Example("x" * 100), Example("y")], tokenizer, 16)
+    found = encode_examples([Example(None, "x" * 100), Example(None, "y")], tokenizer, 16)
     assert [example.code for example in found.examples] == ["y"] and found.left_out == 1
-
-
-@pytest.mark.parametrize(
-    "line, message",
-    [
-        ("{", "line 2, is not JSON"),
-        ('{"text": "a"}', 'line 2, has no "code"'),
-        ('{"code": " "}', 'line 2, has no "code"'),
-        ('["x"]', 'line 2, has no "code"'),
-        ('{"code": "x", "text": 3}', 'line 2: "text" is 3, but must be text'),
-    ],
-)
-def test_lines_that_are_no_examples_are_refused_by_number(tmp_path, line, message):
-    path = tmp_path / "lines.jsonl"
-    path.write_text(json.dumps({"code": "x"}) + "\n" + line + "\n")
-    with pytest.raises(UserError, match=message):
-        read_examples(path)
-
-
-def test_a_file_that_is_not_there_or_empty_is_refused(tmp_path):
-    (tmp_path / "empty.jsonl").write_text("\n")
-    for name, message in (("missing.jsonl", "cannot be read"), ("empty.jsonl", "holds no line")):
-        with pytest.raises(UserError, match=message):
-            read_examples(tmp_path / name)

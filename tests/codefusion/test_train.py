@@ -13,9 +13,10 @@ import numpy as np
 import optax
 import pytest
 
+from tenfold.codefusion.data import Example
 from tenfold.codefusion.model import init_fusion
 from tenfold.codefusion.recipe import FusionRecipe
-from tenfold.codefusion.rows import Example, RowMaker, encode_examples
+from tenfold.codefusion.rows import RowMaker, encode_examples
 from tenfold.codefusion.run import first_params, prepare_fusion, read_fusion_run, shaped
 from tenfold.codefusion.step import fusion_optimizer, fusion_step
 from tenfold.codefusion.train import place_rows, train_fusion
@@ -39,7 +40,7 @@ def mesh():
 
 def one_step(recipe: FusionRecipe, tokenizer) -> tuple[dict, State, float, float]:
     """(first weights, the state after a step, its loss, its gradient's norm)."""
-    examples = [Example(code, text) for text, code in PAIRS.items()]
+    examples = [Example(text, code) for text, code in PAIRS.items()]
     maker = RowMaker(recipe, encode_examples(examples, tokenizer, recipe.model.length), tokenizer)
     optimizer, params = fusion_optimizer(recipe), jax.jit(init_fusion, static_argnums=1)(jax.random.key(1), recipe.model)
     state = State(jnp.int32(0), params, jax.jit(optimizer.init)(params))

@@ -1,6 +1,6 @@
-"""Pairs of description and code from files: a user's own, and CodeFusion's released ones at a path that the user gives.
+"""Pairs of description and code from files, or code alone: a user's own, and CodeFusion's released ones at a path that the user gives.
 
-    own lines        {"text": "count the lines of a file", "code": "wc -l FILE"}
+    own lines        {"text": "count the lines of a file", "code": "wc -l FILE"}     "language" beside them as one pleases
     released lines   {"ID": 7, "NL Utterance": "...", "Code": "...", "Data": [[...]], "Labels": [...]}     Data and Labels of rules only
     released file    {"train": [...], "test": [...]} of such
 
@@ -20,7 +20,8 @@ from tenfold.errors import UserError
 class Example:
     """A description and its code."""
 
-    text: str
+    text: str | None
+    """None where only the code is known."""
     code: str
     name: str = ""
     """The released ID, or the number of the line."""
@@ -28,6 +29,7 @@ class Example:
     """Of rules: header and rows."""
     labels: tuple[int, ...] = ()
     """Of rules, as released; not to be scored by (docs/conditional-formatting.md)."""
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,25 @@ class Loaded:
 
     examples: tuple[Example, ...]
     without_text: int
-    """Released items whose description is null; they are left out."""
+    """Released items whose description is null, left out where pairs were asked for."""
 
 
-def read_examples(path: Path, part: str = "") -> Loaded:
-    """The pairs in a file of lines, or in the part ("train" or "test") of a whole released file. Raises UserError with file and line."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'{path} is not there.\n  Give a file of lines such as {{"text": "list files", "code": "ls"}}.')
-    raw = path.read_text(encoding="utf-8", errors="replace")
+def read_examples(path: str | Path, part: str = "", alone: bool = False) -> Loaded:
+    """The pairs in a file of lines, or in the part ("train" or "test") of a whole released file; with `alone`, code without a description
+    too. Raises UserError with file and line."""
+    path = Path(path).expanduser()
+    try:
+        raw = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f'{path} cannot be read: {error}.\n  Give a file of lines such as {{"text": "list files", "code": "ls"}}.'
+        ) from error
     items = _whole(raw, path, part) if path.suffix == ".json" else _lines(raw, path)
-    examples = [_example(item, where) for item, where in items]
+    examples = [_example(item, where, alone) for item, where in items]
     kept = tuple(example for example in examples if example is not None)
     if not kept:
-        raise UserError(f"{path} holds no pair of description and code.\n  Give at least one line with text and code.")
+        what, fields = ("code", "code") if alone else ("pair of description and code", "text and code")
+        raise UserError(f"{path} holds no {what}.\n  Give at least one line with {fields}.")
     return Loaded(kept, len(examples) - len(kept))
 
 
@@ -79,22 +86,25 @@ def _json(text: str, where: str) -> Any:
         raise UserError(f"{where} is not JSON: {wrong}.\n  Write an object a line, as json.dumps does.") from wrong
 
 
-def _example(item: Any, where: str) -> Example | None:
-    """The pair in an item; None where a released one has no description."""
+def _example(item: Any, where: str, alone: bool) -> Example | None:
+    """The pair in an item, or its code alone; None where a released one has no description and pairs are asked for."""
     if not isinstance(item, dict):
         raise UserError(f"{where} is {str(item)[:40]}.\n  Give an object with text and code.")
     released = "NL Utterance" in item or "Code" in item
     text_field, code_field = ("NL Utterance", "Code") if released else ("text", "code")
-    if released and item.get(text_field) is None:
+    described = item.get(text_field) is not None
+    if released and not described and not alone:
         return None
-    for name in (text_field, code_field):
+    for name in (text_field, code_field) if described or not alone else (code_field,):
         if not isinstance(item.get(name), str) or not item[name].strip():
             raise UserError(f"{where}: {name} is {item.get(name)!r}.\n  Give a text that is not empty.")
-    name = str(item.get("ID", where.rsplit(" ", 1)[1]))
+    if not isinstance(item.get("language"), str | None):
+        raise UserError(f"{where}: language is {item['language']!r}.\n  Give its name, or leave it out.")
+    name, text = str(item.get("ID", where.rsplit(" ", 1)[1])), item[text_field].strip() if described else None
     data, labels = item.get("Data") or [], item.get("Labels") or []
     if not isinstance(data, list) or not isinstance(labels, list) or not all(isinstance(row, list) for row in data):
         raise UserError(f"{where}: Data is {str(data)[:40]} and Labels {str(labels)[:40]}.\n  Give a list of rows, and a list of labels.")
-    return Example(item[text_field].strip(), item[code_field].strip(), name, tuple(map(tuple, data)), tuple(labels))
+    return Example(text, item[code_field].strip(), name, tuple(map(tuple, data)), tuple(labels), item.get("language"))
 
 
 @dataclass(frozen=True)
@@ -118,5 +128,5 @@ def deduplicated(train: Sequence[Example], test: Sequence[Example]) -> Split:
     return Split(tuple(test), new, same_pair, sum(_key(e.code) in codes for e in test), sum(_key(e.text) in texts for e in test))
 
 
-def _key(text: str) -> str:
-    return " ".join(text.split())
+def _key(text: str | None) -> str:
+    return " ".join((text or "").split())

@@ -5,31 +5,20 @@ its tokens, cut where they are too many, then pads that nothing attends to.
 Letters: config.py; A microbatches.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tenfold.codefusion.config import FusionConfig
+from tenfold.codefusion.data import Example
 from tenfold.codefusion.masking import find_spans, hidden_tokens
 from tenfold.codefusion.recipe import FusionRecipe
-from tenfold.errors import UserError
 from tenfold.tokens.tokenizer import Tokenizer
 
 HELD_OUT = 1  # the stream of random numbers of rows to measure on; training's is 0
-
-
-@dataclass(frozen=True)
-class Example:
-    """A snippet, and what was asked for where that is known."""
-
-    code: str
-    text: str | None = None
-    language: str | None = None
 
 
 Array = Any  # of numpy on the host, of JAX on the device
@@ -50,34 +39,6 @@ class Rows(NamedTuple):
     """True where noise stands for the text."""
     time_B: Array
     """In [0, 1): how much noise, evenly over a batch, as of Kingma et al. 2021 (appendix I.1)."""
-
-
-def read_examples(path: str | Path) -> list[Example]:
-    """Lines {"code": ..., "text": ..., "language": ...}, the last two as they please. Raises UserError with the line of what is not one."""
-    path, found = Path(path).expanduser(), []
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: text may hold other ends of lines
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.\n  Name a file of lines such as {EXAMPLE}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}, is not JSON: {error}.\n  A line is such as {EXAMPLE}") from error
-        if not isinstance(values, dict) or not isinstance(values.get("code"), str) or not values["code"].strip():
-            raise UserError(f'{path}, line {number}, has no "code" with something in it.\n  A line is such as {EXAMPLE}')
-        for name in ("text", "language"):
-            if not isinstance(values.get(name), str | None):
-                raise UserError(f'{path}, line {number}: "{name}" is {values[name]!r}, but must be text.\n  A line is such as {EXAMPLE}')
-        found.append(Example(values["code"], values.get("text"), values.get("language")))
-    if not found:
-        raise UserError(f"{path} holds no line.\n  Name a file of lines such as {EXAMPLE}")
-    return found
-
-
-EXAMPLE = '{"text": "sort a list", "code": "x.sort()"}'
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import jax
 from jax.sharding import Mesh
 
 from tenfold.codefusion.config import FusionConfig
+from tenfold.codefusion.data import Example, read_examples
 from tenfold.codefusion.masking import find_spans
 from tenfold.codefusion.model import init_fusion
 from tenfold.codefusion.recipe import FusionRecipe, changes, load_fusion_recipe, save_fusion_recipe, with_shape
-from tenfold.codefusion.rows import Encoded, Example, encode_examples, read_examples
+from tenfold.codefusion.rows import Encoded, encode_examples
 from tenfold.codefusion.step import abstract_fusion_params
 from tenfold.convert.start import open_model
 from tenfold.corpus.files import fingerprint
@@ -112,8 +113,8 @@ def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
     data, config = recipe.data, recipe.model
     if not data.paths:
         raise UserError("data.paths is empty: there is nothing to learn from.\n  Name files with --data.")
-    examples = [example for each in data.paths for example in read_examples(each)]
-    held_out = read_examples(data.held_out) if data.held_out else []
+    examples = [example for each in data.paths for example in read_examples(each, alone=True).examples]
+    held_out = list(read_examples(data.held_out, alone=True).examples) if data.held_out else []
     _check_examples(recipe, [*examples, *held_out])
     tokenizer = _tokenizer(recipe, path, examples)
     encoded = encode_examples(examples, tokenizer, config.length)
