@@ -1,7 +1,7 @@
 """`tenfold align grpo`, `ppo`, `reward` and `dpo`: learning from rewards and from preferences."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,113 +31,52 @@ FILE.py:name, module:name.
 
 
 def grpo(argv: list[str]) -> int:
-    """The exit code of `tenfold align grpo ARGV`."""
-    import tyro
-
-    from tenfold.align.policy_config import Grpo, PolicyRecipe, RewardConfig, RolloutConfig
+    """Trains a policy by GRPO or one of its variants. The same command continues a run that was stopped."""
+    from tenfold.align.policy_config import Grpo, RewardConfig, RolloutConfig
     from tenfold.recipes.policy import find_policy, run_policy
-    from tenfold.train.recipe import Recipe
 
-    if _asks_for_help(argv):
-        return 0
-    found = find_policy(argv[0], "grpo")
-    assert found.grpo is not None
-
-    @dataclass(frozen=True)
-    class Options:
-        """Trains a policy by GRPO or one of its variants. The same command continues a run that was stopped."""
-
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-        rollout: RolloutConfig
-        reward: RewardConfig
-        grpo: Grpo
-        out: Path | None = None
-        """Where the run is written. None: runs/NAME."""
-
-    chosen = parse(
-        Options, _long(argv[1:]), f"tenfold align grpo {argv[0]}", Options(found.recipe, found.rollout, found.reward, found.grpo)
-    )
-    return run_policy(PolicyRecipe(chosen.recipe, chosen.rollout, chosen.reward, grpo=chosen.grpo), chosen.out)
+    return _learn("grpo", argv, find_policy, run_policy, {"rollout": RolloutConfig, "reward": RewardConfig, "grpo": Grpo})
 
 
 def ppo(argv: list[str]) -> int:
-    """The exit code of `tenfold align ppo ARGV`."""
-    import tyro
-
-    from tenfold.align.policy_config import PolicyRecipe, Ppo, RewardConfig, RolloutConfig
+    """Trains a policy by PPO, with a critic. The same command continues a run that was stopped."""
+    from tenfold.align.policy_config import Ppo, RewardConfig, RolloutConfig
     from tenfold.recipes.policy import find_policy, run_policy
-    from tenfold.train.recipe import Recipe
 
-    if _asks_for_help(argv):
-        return 0
-    found = find_policy(argv[0], "ppo")
-    assert found.ppo is not None
-
-    @dataclass(frozen=True)
-    class Options:
-        """Trains a policy by PPO, with a critic. The same command continues a run that was stopped."""
-
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-        rollout: RolloutConfig
-        reward: RewardConfig
-        ppo: Ppo
-        out: Path | None = None
-        """Where the run is written. None: runs/NAME."""
-
-    chosen = parse(Options, _long(argv[1:]), f"tenfold align ppo {argv[0]}", Options(found.recipe, found.rollout, found.reward, found.ppo))
-    return run_policy(PolicyRecipe(chosen.recipe, chosen.rollout, chosen.reward, ppo=chosen.ppo), chosen.out)
+    return _learn("ppo", argv, find_policy, run_policy, {"rollout": RolloutConfig, "reward": RewardConfig, "ppo": Ppo})
 
 
 def reward(argv: list[str]) -> int:
-    """The exit code of `tenfold align reward ARGV`."""
-    import tyro
-
-    from tenfold.align.comparison_config import ComparisonRecipe, RewardModel
+    """Trains a reward model on rankings of answers. The same command continues a run that was stopped."""
+    from tenfold.align.comparison_config import RewardModel
     from tenfold.recipes.policy import find_comparison, run_comparison
-    from tenfold.train.recipe import Recipe
 
-    if _asks_for_help(argv):
-        return 0
-    found = find_comparison(argv[0], "reward")
-    assert found.reward_model is not None
-
-    @dataclass(frozen=True)
-    class Options:
-        """Trains a reward model on rankings of answers. The same command continues a run that was stopped."""
-
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-        reward_model: RewardModel
-        out: Path | None = None
-        """Where the run is written. None: runs/NAME."""
-
-    chosen = parse(Options, _long(argv[1:]), f"tenfold align reward {argv[0]}", Options(found.recipe, found.reward_model))
-    return run_comparison(ComparisonRecipe(chosen.recipe, reward_model=chosen.reward_model), chosen.out)
+    return _learn("reward", argv, find_comparison, run_comparison, {"reward_model": RewardModel})
 
 
 def dpo(argv: list[str]) -> int:
-    """The exit code of `tenfold align dpo ARGV`."""
+    """Trains a policy on pairs of answers. The same command continues a run that was stopped."""
+    from tenfold.align.comparison_config import Dpo
+    from tenfold.recipes.policy import find_comparison, run_comparison
+
+    return _learn("dpo", argv, find_comparison, run_comparison, {"dpo": Dpo})
+
+
+def _learn(action: str, argv: list[str], find: Callable, run: Callable, parts: dict[str, type]) -> int:
+    """The exit code of `tenfold align ACTION ARGV`: what `find` says of the model or file, its `parts` as the words change them, `run`."""
     import tyro
 
-    from tenfold.align.comparison_config import ComparisonRecipe, Dpo
-    from tenfold.recipes.policy import find_comparison, run_comparison
     from tenfold.train.recipe import Recipe
 
     if _asks_for_help(argv):
         return 0
-    found = find_comparison(argv[0], "dpo")
-    assert found.dpo is not None
-
-    @dataclass(frozen=True)
-    class Options:
-        """Trains a policy on pairs of answers. The same command continues a run that was stopped."""
-
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-        dpo: Dpo
-        out: Path | None = None
-        """Where the run is written. None: runs/NAME."""
-
-    chosen = parse(Options, _long(argv[1:]), f"tenfold align dpo {argv[0]}", Options(found.recipe, found.dpo))
-    return run_comparison(ComparisonRecipe(chosen.recipe, dpo=chosen.dpo), chosen.out)
+    found, names = find(argv[0], action), ("recipe", *parts)
+    out = Annotated[Path | None, tyro.conf.arg(help="Where the run is written. None: runs/NAME.")]
+    fields = [("recipe", Annotated[Recipe, tyro.conf.arg(name="")]), *parts.items(), ("out", out)]
+    options = make_dataclass("Options", fields, frozen=True, namespace={"__doc__": ACTIONS[action].__doc__})
+    given = options(*(getattr(found, name) for name in names), None)
+    chosen = parse(options, _long(argv[1:]), f"tenfold align {action} {argv[0]}", given)
+    return run(replace(found, **{name: getattr(chosen, name) for name in names}), chosen.out)
 
 
 def _asks_for_help(argv: list[str]) -> bool:
