@@ -9,11 +9,12 @@ import pytest
 
 from tenfold.align import policy as training
 from tenfold.align.policy import train_policy
-from tenfold.align.policy_config import FILE, Grpo, Ppo, RolloutConfig, load_policy_recipe
+from tenfold.align.policy_config import FILE, Grpo, PolicyRecipe, Ppo, RolloutConfig
 from tenfold.align.policy_round import check_fresh, one_step, orders
 from tenfold.align.policy_state import make_learner
 from tenfold.align.rollouts import row_keys
 from tenfold.errors import UserError
+from tenfold.train.recipe import load_as
 from tenfold.train.run import read_run
 from tenfold.train.start import load_model
 from tiny_policy import CONFIG, programs_kept, tiny_policy, write_prompts, write_start
@@ -57,7 +58,7 @@ def test_it_is_a_run_like_any_other(trained):
     model, step = load_model(read_run(run.path), training.make_mesh(recipe.recipe.mesh, jax.devices()[:1]))
     assert step == 4 and model["embedding"].shape == (CONFIG.vocab, CONFIG.embed)
     assert run.result["finished"] and run.result["completions"] == 64
-    assert load_policy_recipe(run.path / FILE).method == recipe.method
+    assert load_as(PolicyRecipe, run.path / FILE).method == recipe.method
     assert {line["step"] for line in lines(run.path)} == {1, 2, 3, 4}
     sample = json.loads((run.path / "samples.jsonl").read_text().splitlines()[0])
     assert set(sample) == {"step", "prompt", "text", "reward"}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from tenfold.align.comparison_config import ComparisonRecipe, load_comparison_recipe, save_comparison_recipe
+from tenfold.align.comparison_config import ComparisonRecipe
 from tenfold.align.comparison_step import Judge, figures_of, judged, learn
 from tenfold.align.comparisons import Comparison, Ranked, as_pairs, encoded, ranked, read_comparisons, split
 from tenfold.align.headed import first_headed, headed_params
@@ -31,7 +31,7 @@ from tenfold.train.device import machine
 from tenfold.train.lora import trained_params, weights_of
 from tenfold.train.meter import Diverged
 from tenfold.train.optimizer import adamw_of
-from tenfold.train.recipe import to_dict
+from tenfold.train.recipe import load_as, save_recipe, to_dict
 from tenfold.train.records import Records, Stopwatch, cut_back, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.schedule import learning_rate
@@ -93,7 +93,7 @@ def train_on_comparisons(comparison: ComparisonRecipe, out: Path | str | None = 
     if comparison.dpo:
         train, held_out = as_pairs(train), as_pairs(held_out)
     run = open_run(path, comparison.recipe)
-    if (path / FILE).exists() and to_dict(load_comparison_recipe(path / FILE)) | {"recipe": 0} != to_dict(comparison) | {"recipe": 0}:
+    if (path / FILE).exists() and to_dict(load_as(ComparisonRecipe, path / FILE)) | {"recipe": 0} != to_dict(comparison) | {"recipe": 0}:
         raise UserError(f"{path} was begun by another method.\n  Continue it with its own {FILE}, or choose another place with --out.")
     bring_tokenizer(start, path)
     tokenizer = start.tokenizer() if data.tokenizer is None else Tokenizer.load(data.tokenizer)
@@ -103,7 +103,7 @@ def train_on_comparisons(comparison: ComparisonRecipe, out: Path | str | None = 
         tokenizer.save(path / "tokenizer")
     work = Work(comparison, path, mesh, tokenizer, train, held_out)
     begin_run(run, fingerprint([to_dict(each) for each in (*train, *held_out)], len(train)), start.fingerprint())
-    save_comparison_recipe(comparison, path / FILE)
+    save_recipe(comparison, path / FILE)
     state, found = _fit(work, watch or _nobody)
     write_json(path / "result.json", _result(work, int(state.step), found))
     return run

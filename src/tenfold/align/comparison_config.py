@@ -1,13 +1,10 @@
 """What training on comparisons may be told, checked. Imports no JAX."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from tenfold.errors import UserError
-from tenfold.train.recipe import Recipe, from_dict, to_dict
+from tenfold.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -46,19 +43,3 @@ class ComparisonRecipe:
             raise UserError("start names no model to train.\n  Name a run, a Hugging Face directory or a .gguf.")
         if self.recipe.mesh.sequence > 1:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but answers are read on whole rows.\n  Leave it at 1.")
-
-
-def save_comparison_recipe(recipe: ComparisonRecipe, path: Path) -> None:
-    """Writes `align.yaml` whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(to_dict(recipe), sort_keys=False))
-    temporary.rename(path)
-
-
-def load_comparison_recipe(path: Path) -> ComparisonRecipe:
-    """The recipe of an `align.yaml`. Raises UserError for what is not one, naming the field."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}") from error
-    return from_dict(ComparisonRecipe, values)

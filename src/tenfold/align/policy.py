@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from tenfold.align.policy_config import FILE, PolicyRecipe, load_policy_recipe, save_policy_recipe
+from tenfold.align.policy_config import FILE, PolicyRecipe
 from tenfold.align.policy_round import Drawn, Work, measure, one_step
 from tenfold.align.policy_state import abstract_policy, first_policy, rate_of
 from tenfold.align.prompts import read_prompts
@@ -29,7 +29,7 @@ from tenfold.sharding.axes import RULES, make_mesh
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.device import machine
-from tenfold.train.recipe import to_dict
+from tenfold.train.recipe import load_as, save_recipe, to_dict
 from tenfold.train.records import Records, Stopwatch, cut_back, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.signals import stop_on_signals
@@ -72,7 +72,7 @@ def train_policy(
         pretraining = Pretraining(policy, path) if policy.ppo and policy.ppo.ptx else None
         work = Work(policy, path, mesh, tokenizer, reward, examples, held_out, pretraining)
         begin_run(run, fingerprint(examples, held_out, pretraining.fingerprint if pretraining else None), start.fingerprint())
-        save_policy_recipe(policy, path / FILE)
+        save_recipe(policy, path / FILE)
         state, finished = _fit(work, watch or _nobody)
     write_json(path / "result.json", _result(work, int(state.step), finished))
     return run
@@ -156,7 +156,7 @@ def _check_method(policy: PolicyRecipe, path: Path) -> None:
     """Refuses to go on with a run by another method, or with other rewards, than it began with."""
     if not (path / FILE).exists():
         return
-    before, now = (to_dict(each) for each in (load_policy_recipe(path / FILE), policy))
+    before, now = (to_dict(each) for each in (load_as(PolicyRecipe, path / FILE), policy))
     for part in ("rollout", "reward", "grpo", "ppo"):
         if before[part] != now[part]:
             both = before[part] and now[part]

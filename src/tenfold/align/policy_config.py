@@ -2,13 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from tenfold.errors import UserError
-from tenfold.train.recipe import Recipe, from_dict, to_dict
+from tenfold.train.recipe import Recipe
 
 FILE = "align.yaml"
 """In a run's directory: all that made it, and what its command takes to make it again."""
@@ -203,19 +200,3 @@ class PolicyRecipe:
         found = self.grpo or self.ppo
         assert found is not None
         return found
-
-
-def save_policy_recipe(recipe: PolicyRecipe, path: Path) -> None:
-    """Writes `align.yaml` whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(to_dict(recipe), sort_keys=False))
-    temporary.rename(path)
-
-
-def load_policy_recipe(path: Path) -> PolicyRecipe:
-    """The recipe of an `align.yaml`. Raises UserError for what is not one, naming the field."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}") from error
-    return from_dict(PolicyRecipe, values)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tenfold.align.comparison_config import load_comparison_recipe
+from tenfold.align.comparison_config import ComparisonRecipe
 from tenfold.align.comparisons import encoded
 from tenfold.align.headed import headed_params, last_scores, place_scores
 from tenfold.align.policy_config import FILE
@@ -24,6 +24,7 @@ from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.frozen import Weights
 from tenfold.train.lora import weights_of
+from tenfold.train.recipe import load_as
 from tenfold.train.start import base_params
 from tenfold.train.state import tree_shardings
 
@@ -70,7 +71,7 @@ def is_reward_model(path: Path) -> bool:
 def load_reward_model(path: Path | str) -> ModelReward:
     """The reward model of a run directory, on one device. Raises UserError where it holds none."""
     path = Path(path)
-    if not is_reward_model(path) or (comparison := load_comparison_recipe(path / FILE)).reward_model is None:
+    if not is_reward_model(path) or (comparison := load_as(ComparisonRecipe, path / FILE)).reward_model is None:
         raise UserError(f"{path} is no run of `tenfold align reward`.\n  Name the directory of one.")
     recipe, mesh = comparison.recipe, make_mesh(MeshConfig(), jax.local_devices()[:1])
     declared = headed_params(recipe.model, recipe.lora)

@@ -4,16 +4,12 @@ Its `recipe.yaml` is read and written as other runs' (train/recipe.py).
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from tenfold.codefusion.config import FusionConfig
-from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
 from tenfold.sharding.config import MeshConfig
-from tenfold.train.recipe import OptimizerConfig, from_dict, to_dict
+from tenfold.train.recipe import OptimizerConfig
 
 Task = Literal["code", "denoising", "pairs"]
 TASKS = ("code", "denoising", "pairs")
@@ -116,31 +112,6 @@ class FusionRecipe:
             raise UserError(
                 f"mesh.sequence is {self.mesh.sequence}, but text and code are read in whole rows.\n  Use mesh.data or mesh.fsdp."
             )
-
-
-def load_fusion_recipe(path: Path) -> FusionRecipe:
-    """The recipe of a YAML file. Raises UserError for what is not one, naming the field."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from error
-    return from_dict(FusionRecipe, values)
-
-
-def save_fusion_recipe(recipe: FusionRecipe, path: Path) -> None:
-    """Writes `recipe.yaml` whole or not at all."""
-    write_atomically(path, yaml.safe_dump(to_dict(recipe), sort_keys=False))
-
-
-def changes(a: FusionRecipe, b: FusionRecipe) -> dict[str, tuple]:
-    """Fields in which two recipes differ: dotted name -> (value in a, value in b)."""
-
-    def flat(values: dict, prefix: str = ""):
-        for name, value in values.items():
-            yield from flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-
-    left, right = dict(flat(to_dict(a))), dict(flat(to_dict(b)))
-    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}
 
 
 def with_shape(recipe: FusionRecipe, config: FusionConfig) -> FusionRecipe:

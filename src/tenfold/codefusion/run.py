@@ -14,7 +14,7 @@ from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.data import Example, read_examples
 from tenfold.codefusion.masking import find_spans
 from tenfold.codefusion.model import init_fusion
-from tenfold.codefusion.recipe import FusionRecipe, changes, load_fusion_recipe, save_fusion_recipe, with_shape
+from tenfold.codefusion.recipe import FusionRecipe, with_shape
 from tenfold.codefusion.rows import Encoded, encode_examples
 from tenfold.codefusion.step import abstract_fusion_params
 from tenfold.convert.start import open_model
@@ -24,6 +24,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params, restack
 from tenfold.tokens.tokenizer import Tokenizer, train_tokenizer
 from tenfold.train.checkpoint import Checkpoints
+from tenfold.train.recipe import differences, load_as, save_recipe
 from tenfold.train.records import write_json
 from tenfold.train.run import read_run
 from tenfold.train.start import load_model
@@ -59,14 +60,14 @@ def read_fusion_run(path: str | Path) -> FusionRun:
     file = path / "recipe.yaml"
     if not file.exists():
         raise UserError(f"{path} holds no recipe.yaml.\n  Name a directory that `tenfold codefusion pretrain` or `finetune` wrote.")
-    return FusionRun(path, load_fusion_recipe(file))
+    return FusionRun(path, load_as(FusionRecipe, file))
 
 
 def open_fusion_run(path: Path, recipe: FusionRecipe) -> FusionRun:
     """A new run directory, or the one there, if it is of the same recipe in all that decides its numbers. Writes nothing yet."""
     file = path / "recipe.yaml"
     if file.exists():
-        changed = {n: v for n, v in changes(load_fusion_recipe(file), recipe).items() if not n.startswith(MAY_CHANGE)}
+        changed = {n: v for n, v in differences(load_as(FusionRecipe, file), recipe).items() if not n.startswith(MAY_CHANGE)}
         if changed:
             rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
             raise UserError(f"{path} is a run of another recipe:\n{rows}\n  Continue it as it is, or choose another place with --out.")
@@ -89,7 +90,7 @@ def begin_fusion_run(run: FusionRun, prepared: "Prepared") -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(file, prepared.said)
     prepared.tokenizer.save(run.path / "tokenizer")
-    save_fusion_recipe(run.recipe, run.path / "recipe.yaml")
+    save_recipe(run.recipe, run.path / "recipe.yaml")
 
 
 def shaped(recipe: FusionRecipe) -> FusionRecipe:

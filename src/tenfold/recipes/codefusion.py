@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from tenfold.codefusion.config import FusionConfig, Kind
-from tenfold.codefusion.recipe import FusionRecipe, FusionTraining, load_fusion_recipe
+from tenfold.codefusion.recipe import FusionRecipe, FusionTraining
 from tenfold.codefusion.settings import Sampling
 from tenfold.errors import UserError
-from tenfold.train.recipe import OptimizerConfig
+from tenfold.train.recipe import OptimizerConfig, load_as
 
 KINDS: tuple[Kind, ...] = ("codefusion", "masked", "autoregressive")
 
@@ -74,7 +74,7 @@ def find_fusion(name: str, phase: str) -> FusionRecipe:
         return replace(recipe, name=f"{recipe.name}-{phase}", train=train)
     path = Path(name) / "recipe.yaml" if (Path(name) / "recipe.yaml").exists() else Path(name)
     if path.is_file():
-        return load_fusion_recipe(path)
+        return load_as(FusionRecipe, path)
     raise UserError(f"{name!r} is neither a recipe nor a file.\n  Recipes: {', '.join(RECIPES)}; or give the path of a recipe.yaml.")
 
 

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from tenfold.align.comparison_config import ComparisonRecipe, Dpo, RewardModel, load_comparison_recipe
-from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RolloutConfig, load_policy_recipe
+from tenfold.align.comparison_config import ComparisonRecipe, Dpo, RewardModel
+from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RolloutConfig
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
-from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
+from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig, load_as
 
 Method = Literal["grpo", "ppo"]
 CONTEXT = ModelConfig(context=256)
@@ -21,7 +21,7 @@ def find_policy(name: str, method: Method) -> PolicyRecipe:
     Rates are those of TRL's GRPO (1e-6, constant) and of PPO as Huang et al. 2024 measured it (3e-6 down to 0, eps 1e-5).
     """
     if name.endswith((".yaml", ".yml")):
-        found = load_policy_recipe(Path(name))
+        found = load_as(PolicyRecipe, Path(name))
         if found.method.name != method:
             raise UserError(f"{name} is a recipe of {found.method.name}.\n  Say tenfold align {found.method.name} {name}.")
         return found
@@ -41,7 +41,7 @@ def find_comparison(name: str, method: Literal["reward", "dpo"]) -> ComparisonRe
     """
     reward = method == "reward"
     if name.endswith((".yaml", ".yml")):
-        found = load_comparison_recipe(Path(name))
+        found = load_as(ComparisonRecipe, Path(name))
         if (found.reward_model is not None) != reward:
             raise UserError(f"{name} is a recipe of {'dpo' if reward else 'reward'}, not of {method}.\n  Say so: tenfold align ...")
         return found

@@ -99,7 +99,7 @@ def _check_place(ladder: Ladder, out: Path) -> None:
             raise UserError(f"{out} exists, is not empty and holds no ladder.yaml.\n  Choose another place with --out, or empty it.")
         return
     before = read_ladder(out)
-    changed = {n: v for n, v in differences(before, ladder).items() if not n.startswith(MAY_GROW)}  # type: ignore[arg-type]
+    changed = {n: v for n, v in differences(before, ladder).items() if not n.startswith(MAY_GROW)}
     if changed:
         rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
         raise UserError(

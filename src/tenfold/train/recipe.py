@@ -8,7 +8,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -17,6 +17,8 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.sequence import check_sequence
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.config import DataConfig
+
+T = TypeVar("T")
 
 LORA_TARGETS = ("query", "key", "value", "out", "up", "gate", "down")
 
@@ -298,8 +300,8 @@ def _convert(hint, value, where: str):
     return value
 
 
-def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Writes `recipe.yaml` whole or not at all."""
+def save_recipe(recipe: Any, path: Path) -> None:
+    """Writes a recipe of any kind, a dataclass, as YAML, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(yaml.safe_dump(to_dict(recipe), sort_keys=False))
     temporary.rename(path)
@@ -307,15 +309,20 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe of a YAML file. Raises UserError for what is not one, naming the field."""
+    return load_as(Recipe, path)
+
+
+def load_as(kind: type[T], path: Path) -> T:
+    """What `save_recipe` wrote, as this dataclass. Raises UserError for what is not one, naming the field."""
     try:
         values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {error}") from error
-    return from_dict(Recipe, values)
+    return from_dict(kind, values)
 
 
-def differences(a: Recipe, b: Recipe) -> dict[str, tuple]:
-    """Fields in which two recipes differ: dotted name -> (value in a, value in b)."""
+def differences(a: Any, b: Any) -> dict[str, tuple]:
+    """Fields in which two recipes of one kind differ: dotted name -> (value in a, value in b)."""
 
     def flatten(values, prefix=""):
         for name, value in values.items():
