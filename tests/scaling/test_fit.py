@@ -8,7 +8,7 @@ import pytest
 
 from made_ladder import drawn, on_line
 from tenfold.errors import UserError
-from tenfold.scaling.fit import Cost, compare, fit
+from tenfold.scaling.fit import Cost, budgets, compare, fit
 from tenfold.scaling.laws import LAWS, PUBLISHED
 from tenfold.scaling.optimal import compute_optimal, over_training, tokens_to_reach
 from tenfold.scaling.points import Point
@@ -108,6 +108,33 @@ def test_laws_stand_side_by_side_with_the_error_of_each():
     assert few["power"].fit and math.isfinite(few["power"].error)
     assert few["chinchilla"].fit is None and "5 constants" in few["chinchilla"].refused and few["chinchilla"].error == math.inf
     assert few["power-offset"].fit and "only 3 points" in few["power-offset"].refused
+
+
+def bent(steps: list[float]) -> list[Point]:
+    """Points 4 times apart in compute, whose loss falls by a power of each step."""
+    losses = 5 * np.cumprod([1.0, *(4**-power for power in steps)])
+    return on_line(losses.tolist())
+
+
+def test_small_models_that_are_not_yet_on_the_line_are_left_out():
+    """The first two steps fall slower than the rest: the largest three points foretell what comes after them, all six do not."""
+    points = bent([0.02, 0.05, 0.1, 0.1, 0.1, 0.1])
+    found = {c.law.name: c for c in compare(points[:-1], bootstrap=50)}["power"]
+    assert found.budgets == 3 and abs(found.error) < 1e-3
+    assert [p.name for p in found.fit.points] == [p.name for p in points[3:-1]]
+    assert {a.point.name for a in found.fit.aside} == {p.name for p in points[:3]} and "3 largest" in found.fit.aside[0].reason
+    beyond = points[-1]
+    assert found.fit.loss(flops=beyond.flops) == pytest.approx(beyond.loss, rel=1e-3)
+    assert abs(fit("power", points[:-1], bootstrap=0).loss(flops=beyond.flops) / beyond.loss - 1) > 0.02
+
+
+def test_points_on_one_line_are_all_fitted():
+    assert all(c.budgets == 0 for c in compare(bent([0.1] * 5), bootstrap=0) if c.fit and abs(c.error) < 1e-9)
+
+
+def test_points_of_one_budget_are_together():
+    points = [Point(f"run{i}", 1e9, flops, 3.0, 1e6, 1e6) for i, flops in enumerate([1e18, 4.1e18, 4e18, 16e18])]
+    assert [[p.name for p in budget] for budget in budgets(points)] == [["run0"], ["run2", "run1"], ["run3"]]
 
 
 @pytest.mark.parametrize("count, law", [(2, "power"), (3, "power-offset"), (5, "chinchilla")])

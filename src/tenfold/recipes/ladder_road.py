@@ -220,14 +220,15 @@ def _cost_table(costs: list[Cost], opened: Opened) -> Table:
 
 def _show_laws(points: list[Point], console: Console) -> None:
     """Every law, with its error on the largest models left out."""
-    table = _table("law", "error on the largest, left out", "constants")
+    table = _table("law", "fitted to", "error on the largest, left out", "constants")
     compared = compare(points, bootstrap=0)
     if not any(found.fit for found in compared):
         console.print(f"no law: {compared[0].refused}", markup=False)
         return
     for found in compared:
         constants = ", ".join(f"{name} {value:.4g}" for name, value in found.fit.constants.items()) if found.fit else ""
-        table.add_row(found.law.name, f"{found.error:+.2%}" if found.errors else found.refused.splitlines()[0], constants)
+        which = f"the {found.budgets} largest budgets" if found.budgets else "all"
+        table.add_row(found.law.name, which, f"{found.error:+.2%}" if found.errors else found.refused.splitlines()[0], constants)
     console.print(table)
 
 

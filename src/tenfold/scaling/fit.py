@@ -8,8 +8,7 @@ Letters: B fits of the bootstrap, N points, P constants.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from tenfold.scaling.solver import NEAR, evaluate, minimise
 LEVEL = 0.95  # of every interval
 ROUNDS = ((8, 400), (25, 40), (300, 1))  # from the grid: so many steps, then so many of the best go on
 SAME_BUDGET = 1.05  # points whose compute is within 5% are of one budget
+LEAST_BUDGETS = 3  # that a law is fitted to, where it is not fitted to all
+BETTER = 1e-4  # by which fewer points must foretell the largest better to be preferred
 TOGETHER = "tokens rise with the sizes along one line: what each of the two does cannot be told apart, so trust predictions along it only"
 APART = 0.05  # in logarithms: how far tokens must stray from a line in the sizes for the two to be told apart
 
@@ -208,7 +209,7 @@ def resample(terms: Terms, log_loss_N: np.ndarray, theta_P: np.ndarray, bootstra
 
 @dataclass(frozen=True)
 class Compared:
-    """A law beside the others: fitted to all points, and to all but those of the largest budget, which it then predicts."""
+    """A law beside the others: fitted, and fitted again without the largest budget's points, which it then predicts."""
 
     law: Law
     fit: Fit | None
@@ -216,6 +217,8 @@ class Compared:
     """predicted / measured - 1 of each point left out, by name."""
     refused: str = ""
     """Why it could not be fitted, or could not without the largest."""
+    budgets: int = 0
+    """Of how many of the largest budgets the points are that it is fitted to, with the largest and without. 0: all of them."""
 
     @property
     def error(self) -> float:
@@ -226,23 +229,55 @@ class Compared:
 def compare(
     points: list[Point], seed: int = 0, bootstrap: int = 200, embeddings: bool | None = None, measure: Measure = "loss"
 ) -> list[Compared]:
-    """Every law beside the others, best first by its error on the points of the largest compute, left out of the fit."""
-    return sorted(_compared(points, seed, bootstrap, embeddings, measure), key=lambda c: abs(c.error))
+    """Every law beside the others, best first by its error on the points of the largest compute, left out of the fit.
+
+    The smallest models are often not yet on the line of the larger ones. So a law of one variable is also fitted to the largest budgets
+    alone, three or more of them, and shown so where as many budgets below the largest predicted that better than all of them did.
+    """
+    asked = (seed, bootstrap, embeddings, measure)
+    return sorted((_on_its_best_points(law, points, *asked) for law in LAWS.values()), key=lambda c: abs(c.error))
 
 
-def _compared(points: list[Point], seed: int, bootstrap: int, embeddings: bool | None, measure: Measure) -> Iterator[Compared]:
-    for law in LAWS.values():
-        whole, errors = None, {}
-        try:
-            whole = fit(law.name, points, seed, bootstrap, embeddings, measure)
-            largest = max(p.flops for p in whole.points)
-            rest = [p for p in whole.points if p.flops * SAME_BUDGET < largest]
-            part = fit(law.name, rest, seed, 0, whole.embeddings, measure)
-            left = [p for p in whole.points if p not in rest]
-            errors = {p.name: float(part.loss(p.size(whole.embeddings), p.tokens, p.flops)) / p.measured(measure) - 1 for p in left}
-            yield Compared(law, whole, errors)
-        except UserError as refused:
-            yield Compared(law, whole, errors, str(refused))
+def _on_its_best_points(law: Law, points: list[Point], seed: int, bootstrap: int, embeddings: bool | None, measure: Measure) -> Compared:
+    whole = _compared(law, points, seed, bootstrap, embeddings, measure)
+    if whole.fit is None or len(law.reads) > 1:
+        return whole
+    of_all, best = budgets(whole.fit.points), whole
+    for few in range(LEAST_BUDGETS, len(of_all) - 1):
+        tried = _compared(law, [p for budget in of_all[-few - 1 :] for p in budget], seed, 0, whole.fit.embeddings, measure)
+        if abs(tried.error) < abs(best.error) - BETTER:
+            best = replace(tried, budgets=few)
+    return whole if best is whole else replace(best, fit=_of_largest(whole.fit, best.budgets, bootstrap))
+
+
+def _of_largest(whole: Fit, few: int, bootstrap: int) -> Fit:
+    """The law fitted to the largest budgets of a fit's points alone; the others are set aside."""
+    kept = [p for budget in budgets(whole.points)[-few:] for p in budget]
+    found = fit(whole.law.name, kept, whole.seed, bootstrap, whole.embeddings, whole.measure)
+    reason = f"below the {few} largest budgets, which alone foretell the largest better"
+    return replace(found, aside=[*whole.aside, *(Aside(p, reason) for p in whole.points if p not in kept)])
+
+
+def _compared(law: Law, points: list[Point], seed: int, bootstrap: int, embeddings: bool | None, measure: Measure) -> Compared:
+    whole = None
+    try:
+        whole = fit(law.name, points, seed, bootstrap, embeddings, measure)
+        left = budgets(whole.points)[-1]
+        part = fit(law.name, [p for p in whole.points if p not in left], seed, 0, whole.embeddings, measure)
+        errors = {p.name: float(part.loss(p.size(whole.embeddings), p.tokens, p.flops)) / p.measured(measure) - 1 for p in left}
+        return Compared(law, whole, errors)
+    except UserError as refused:
+        return Compared(law, whole, {}, str(refused))
+
+
+def budgets(points: list[Point]) -> list[list[Point]]:
+    """The points by compute, those of one budget together, the largest last: from each budget's largest down, within 5%."""
+    found: list[list[Point]] = []
+    for point in sorted(points, key=lambda p: -p.flops):
+        if not found or point.flops * SAME_BUDGET < found[0][-1].flops:
+            found.insert(0, [])
+        found[0].insert(0, point)
+    return found
 
 
 def cost_of(points: list[Point], embeddings: bool) -> Cost:

@@ -78,7 +78,13 @@ def choose(points: list[Point], law: str | None, bootstrap: int = BOOTSTRAP) -> 
             reasons = "".join(f"\n    {c.law.name}: {c.refused.splitlines()[0]}" for c in compared)
             raise UserError(f"no law can be tried on the largest of these points:{reasons}\n  Train more sizes, or name a --law.")
         law = good[0].law.name
-    return fit(law, points, bootstrap=bootstrap), compared
+    fitted = next((c.fit for c in compared if c.law.name == law and c.budgets), None)
+    return fit(law, fitted.points if fitted else points, bootstrap=bootstrap), compared
+
+
+def said(c: Compared) -> dict[str, Any]:
+    """For JSON."""
+    return {"law": c.law.name, "error": plain(c.error), "refused": c.refused, "budgets": c.budgets}
 
 
 def _values(opened: Opened, rung: Rung, points: list[Point], chosen: Fit, compared: list[Compared]) -> dict[str, Any]:
@@ -94,9 +100,9 @@ def _values(opened: Opened, rung: Rung, points: list[Point], chosen: Fit, compar
         "bits_per_byte": loss * bits if bits else None,
         "law": chosen.law.name,
         "fit": chosen.record(),
-        "compared": [{"law": c.law.name, "error": c.error if math.isfinite(c.error) else None, "refused": c.refused} for c in compared],
-        "points": [p.name for p in points],
-        "points_hash": points_hash(points),
+        "compared": [said(c) for c in compared],
+        "points": [p.name for p in chosen.points],
+        "points_hash": points_hash(chosen.points),
         "data_hash": opened.data.fingerprint,
         "recipe": to_dict(rung.recipe),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

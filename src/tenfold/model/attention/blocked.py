@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tenfold.model.matmul import dot, fixed
+from tenfold.model.matmul import dot, fixed, inner
 
 HIDDEN = -1e30  # the score of a key that may not be seen; its weight is exactly 0
 NOBODY = -1  # the document of a position that fills up: it sees nothing and nothing sees it
@@ -91,7 +91,7 @@ def _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern):
 def _backward(pattern, saved, dmixed_BTHK):
     q, k, v, mixed_BHTK, logsumexp_BHT, segments_B1T = saved
     g = dmixed_BTHK.transpose(0, 2, 1, 3)
-    delta_BHT = (g * mixed_BHTK).sum(-1)
+    delta_BHT = inner(g, mixed_BHTK)
     dq_BHKT, dk_BHTK, dv_BHTK = mix_gradients(q, k, v, g.astype(pattern.dtype), delta_BHT, logsumexp_BHT, segments_B1T, pattern)
     dk_BTHK, dv_BTHK = (x.transpose(0, 2, 1, 3) for x in (dk_BHTK, dv_BHTK))
     return dq_BHKT.transpose(0, 3, 1, 2) * pattern.scale, dk_BTHK, dv_BTHK, None

@@ -24,6 +24,7 @@ from jax.sharding import PartitionSpec
 
 from tenfold.model.attention.blocked import HIDDEN, NOBODY, Pattern, joined, mix, mix_gradients
 from tenfold.model.config import Dilated
+from tenfold.model.matmul import inner
 from tenfold.sharding.axes import batch_cuts
 
 ROWS_AT_ONCE = 512
@@ -122,7 +123,7 @@ def add_branches(qkv: list[jax.Array], segments_BT, which: list[Branch], pattern
 def _backward(kind, pattern, saved, dmixed_BTHK):
     """A head's gradients are added up in f32 over all branches before the next head's: of one head, these sums are small."""
     *like, q, k, v, mixed_BTHK, total_BTH, segments_BT = saved
-    whole = [dmixed_BTHK, (dmixed_BTHK * mixed_BTHK).sum(-1), total_BTH]
+    whole = [dmixed_BTHK, inner(dmixed_BTHK, mixed_BTHK), total_BTH]
     which, H = branches(kind, q.shape[1]), q.shape[2]
 
     def of_head(head, gradients):

@@ -23,6 +23,7 @@ from tenfold.model.attention.dilated import add_branches, add_gradients, branche
 from tenfold.model.attention.ring import distance_of, first_head
 from tenfold.model.attention.tiles import Places, mix_tiles, mix_tiles_gradients
 from tenfold.model.config import Dilated
+from tenfold.model.matmul import inner
 from tenfold.sharding.axes import sequence_parts
 from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, parts_over, place_on
 
@@ -143,7 +144,7 @@ def _backward_in_shard(q, k, v, mixed, total, dmixed, segments, kind: Dilated, p
     k, v = (jnp.repeat(x, H // G, 2) for x in (k, v))
     local, others = _split(kind, pattern, H, L, parts)
     gradients = [jnp.zeros(q.shape, jnp.float32)] * 3
-    delta, dmixed = (dmixed * mixed).sum(-1), dmixed.astype(pattern.dtype)
+    delta, dmixed = inner(dmixed, mixed), dmixed.astype(pattern.dtype)
     if local:
         whole, own = [dmixed, delta, total], pattern._replace(scale=1.0)
         gradients = add_gradients([q, k, v], whole, segments, branches(local, L), own, gradients)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tenfold.model.attention.blocked import HIDDEN, Pattern, joined
 from tenfold.model.attention.tiles import Distance, Places, mix_tiles, mix_tiles_gradients
+from tenfold.model.matmul import inner
 from tenfold.sharding.axes import sequence_parts
 from tenfold.sharding.shards import HEADS, SEQUENCE, in_shards, place_on
 
@@ -37,7 +38,7 @@ def _forward(q_BTHK, k_BTGK, v_BTGK, segments_BT, pattern):
 
 def _backward(pattern, saved, dmixed_BTHK):
     *qkv, mixed_BTHK, total_BTH, segments_BT = saved
-    delta_BTH = (dmixed_BTHK * mixed_BTHK).sum(-1)
+    delta_BTH = inner(dmixed_BTHK, mixed_BTHK)
     operands = (*qkv, dmixed_BTHK.astype(pattern.dtype), delta_BTH, total_BTH, segments_BT)
     backward = functools.partial(_backward_in_shard, pattern=pattern, parts=sequence_parts())
     dq_BTHK, dk_BTGK, dv_BTGK = in_shards(backward, operands, (4, 4, 4))
