@@ -41,8 +41,8 @@ SAMPLES, SCORES, RESULT = "samples", "scores.json", "result.json"
 SHOWN = 6  # snippets whose looks on the way are written into scores.json
 
 
-def score(runs: Sequence[str], settings: ScoreSettings, out: Path, progress: Progress) -> dict[str, Any]:
-    """Scores the runs, writes everything into `out` but the page, and returns what scores.json holds.
+def score(runs: Sequence[str], settings: ScoreSettings, out: Path, progress: Progress) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scores the runs, writes everything into `out` but the page, and returns what scores.json and result.json hold.
 
     Raises UserError for runs, files and settings that cannot be scored.
     """
@@ -79,20 +79,10 @@ class _Scoring:
     judge: Judge
     progress: Progress
 
-    def go(self) -> dict[str, Any]:
-        how, language = replace(self.settings.sampling, frames=1), self.settings.language
+    def go(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        seed, tops, language = self.settings.sampling.seed, self.settings.tops, self.settings.language
         metrics = METRICS[language] + (("embedding",) if self.judge.table is not None else ())
-        rows, columns = {}, []
-        for candidate in self.candidates:
-            own = candidate.settings(how)
-            answers = self._sampled(candidate, own, self.items.places, candidate.name)
-            rows[candidate.name] = self._rows(answers, self.items.places)
-            about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": self._cut(candidate)}
-            columns.append({"name": candidate.name, **about})
-        if self.baseline is not None:
-            rows[BASELINE] = self._rows(self._nearest(), self.items.places)
-            columns.append({"name": BASELINE, "kind": BASELINE})
-        seed, tops = how.seed, self.settings.tops
+        columns, rows = self._answered()
         for column in columns:
             column["lines"] = self._write_rows(column["name"], rows[column["name"]])
             column["splits"] = summary(rows[column["name"]], metrics, tops, seed)
@@ -110,8 +100,23 @@ class _Scoring:
             "frames": [looks for candidate in self.candidates if (looks := self._frames(candidate))],
         }
         write_atomically(self.out / SCORES, json.dumps(found, indent=1) + "\n")
-        self._finish(found)
-        return found
+        return found, self._finish(found)
+
+    def _answered(self) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+        """Who answered, and by name what each item's answers are worth."""
+        columns: list[dict[str, Any]] = []
+        rows: dict[str, list[dict[str, Any]]] = {}
+        how = replace(self.settings.sampling, frames=1)
+        for candidate in self.candidates:
+            own = candidate.settings(how)
+            answers = self._sampled(candidate, own, self.items.places, candidate.name)
+            rows[candidate.name] = self._rows(answers, self.items.places)
+            about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": self._cut(candidate)}
+            columns.append({"name": candidate.name, **about})
+        if self.baseline is not None:
+            rows[BASELINE] = self._rows(self._nearest(), self.items.places)
+            columns.append({"name": BASELINE, "kind": BASELINE})
+        return columns, rows
 
     def _sampled(self, candidate: Candidate, how, places: Sequence[int], what: str) -> list[Answer]:
         def told(done: int, total: int) -> None:
@@ -175,8 +180,8 @@ class _Scoring:
             ],
         }
 
-    def _finish(self, found: dict[str, Any]) -> None:
-        """Times the models, and writes result.json."""
+    def _finish(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Times the models, and writes and returns result.json."""
         speed: list[dict[str, Any]] = []
         if self.settings.speed_rounds and self.candidates:
             texts = [self.items.texts[place] for place in self.items.places]
@@ -196,6 +201,7 @@ class _Scoring:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_atomically(self.out / RESULT, json.dumps(result, indent=1) + "\n")
+        return result
 
 
 def short(column: dict[str, Any], own: str) -> dict[str, dict[str, float]]:

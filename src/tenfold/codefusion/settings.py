@@ -6,7 +6,6 @@ from typing import Literal
 
 from tenfold.errors import UserError
 
-
 OTHERS = {
     "codefusion": ("temperature", "order"),
     "masked": ("eta", "grounding", "frames"),
@@ -67,7 +66,7 @@ class Sampling:
         return replace(self, samples=1, rank_by=0, batch=1, seed=0)
 
     def of_kind(self, kind: str, whole: int) -> "Sampling":
-        """The settings without those that a model of this kind has none of; a masked one has no more steps than the `whole` of its tokens."""
+        """The settings without those that a model of this kind has none of; a masked one has no more steps than tokens, which are `whole`."""
         own = replace(self, **{name: getattr(Sampling(), name) for name in OTHERS[kind]})
         return replace(own, steps=min(own.steps, whole)) if kind == "masked" else own
 

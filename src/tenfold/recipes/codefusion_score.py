@@ -5,28 +5,35 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.recipes.evaluate_show import steps, table
+from tenfold.report.codefusion import score_page
+from tenfold.report.plots import number
 
-HEADS = ("model", "steps")
-SHOWN = ("different", "4-grams", "edits")  # of diversity
+DIVERSITY = ("different", "4-grams", "edits")
 
 
 def score_runs(runs: Sequence[str], settings: ScoreSettings, out: Path, console: Console | None = None) -> int:
-    """Scores runs on test pairs, prints the tables, writes the files and the page. Returns the exit code. The same call goes on where it was
-    stopped."""
+    """Scores runs on test pairs, prints the tables, writes the files and the page. Returns the exit code. The same call goes on where it
+    was stopped."""
     console = console or Console(highlight=False)
     with steps(console) as progress:
-        found = score(runs, settings, out, progress)
+        found, result = score(runs, settings, out, progress)
     for line in notes(found):
         console.print(line, soft_wrap=True)
-    for split in ("all", "new"):
-        shown = split_table(found, split)
-        count = found["data"]["items"] if split == "all" else found["data"]["new"]
-        what = "items" if split == "all" else "items whose text and code are both not in training"
-        console.print("", f"{count:,} {what}; percent, with 95% intervals:", shown if shown else "none", sep="\n")
+    data = found["data"]
+    for split, said in (
+        ("all", f"{data['items']:,} items"),
+        ("new", f"{data['new']:,} items whose text and code are both not in training"),
+    ):
+        console.print("", f"{said}; percent, with 95% intervals:", split_table(found, split) or "none", sep="\n")
+    console.print("", "Of all items, of their samples:", samples_table(found), sep="\n")
+    if result["speed"]:
+        console.print("", "Speed, without ranking:", speed_table(result["speed"]), sep="\n")
+    console.print(f"{score_page(out)} has every interval, the comparisons and the answers.", soft_wrap=True)
     return 0
 
 
@@ -43,27 +50,43 @@ def notes(found: dict[str, Any]) -> list[str]:
     for column in found["columns"]:
         others = [path for path in column.get("trained_on", ()) if str(Path(path).expanduser().resolve()) not in named]
         if others:
-            lines.append(f"{column['name']} was also trained on {', '.join(others)}, which --train does not name: items in them count as new.")
+            lines.append(
+                f"{column['name']} was also trained on {', '.join(others)}, which --train does not name: items in them count as new."
+            )
         if column.get("cut"):
             lines.append(f"{column['name']}: {column['cut']:,} texts are longer than it reads, and were cut.")
     return lines
 
 
-def split_table(found: dict[str, Any], split: str):
-    """A row a model: its scores at each k by the language's own metric, exact match, validity and diversity; None where no item is."""
-    own, tops = found["own"], found["tops"]
+def split_table(found: dict[str, Any], split: str) -> Table | None:
+    """A row for each model and metric, the language's own first: the best of the first k answers; None where the split has no item."""
     columns = [column for column in found["columns"] if column["splits"][split]["items"]]
-    if not columns:
-        return None
-    others = [metric for metric in found["metrics"] if metric != own]
-    heads = [f"{own} top-{k}" for k in tops] + [f"{metric} top-{k}" for metric in others for k in (tops[0], tops[-1])] + ["valid"]
-    shown = table(*HEADS, *heads, *SHOWN)
+    shown = table("model", "metric", *(f"top-{k}" for k in found["tops"]))
     for column in columns:
-        row = column["splits"][split]
-        cells = [interval(row["scores"][own][str(k)]) for k in tops]
-        cells += [percent(row["scores"][metric][str(k)]) for metric in others for k in (tops[0], tops[-1])]
-        cells += [percent(row["valid"]["all"]), *(percent(row["diversity"].get(name)) for name in SHOWN)]
-        shown.add_row(column["name"], str(column.get("settings", {}).get("steps") or ""), *cells)
+        for metric in found["metrics"]:
+            scores = column["splits"][split]["scores"][metric]
+            star = "*" if metric == found["own"] else ""
+            shown.add_row(column["name"] if star else "", metric + star, *(interval(scores[str(k)]) for k in found["tops"]))
+    return shown if columns else None
+
+
+def samples_table(found: dict[str, Any]) -> Table:
+    """A row a model: how many of its samples are valid, and how unlike those of a text are."""
+    shown = table("model", "steps", "valid", "the first", *DIVERSITY)
+    for column in found["columns"]:
+        row = column["splits"]["all"]
+        cells = [row["valid"]["all"], row["valid"]["first"], *(row["diversity"].get(name) for name in DIVERSITY)]
+        shown.add_row(column["name"], str(column.get("settings", {}).get("steps") or ""), *map(percent, cells))
+    return shown
+
+
+def speed_table(speed: Sequence[dict[str, Any]]) -> Table:
+    """A row for each model and size of batch."""
+    shown = table("model", "steps", "batch", "snippets/s", "s a batch", "MiB, at most")
+    for row in speed:
+        memory = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:,.0f}"
+        cells = (str(row["batch"]), number(row["snippets_per_second"]), number(row["seconds"]), memory)
+        shown.add_row(row["name"], str(row["steps"] or ""), *cells)
     return shown
 
 
