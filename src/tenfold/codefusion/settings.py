@@ -66,7 +66,7 @@ class Sampling:
         return replace(self, samples=1, rank_by=0, batch=1, seed=0)
 
     def of_kind(self, kind: str, whole: int) -> "Sampling":
-        """The settings without those that a model of this kind has none of; a masked one has no more steps than tokens, which are `whole`."""
+        """The settings without those that a model of this kind has none of; a masked one's steps are `whole`, its tokens, at most."""
         own = replace(self, **{name: getattr(Sampling(), name) for name in OTHERS[kind]})
         return replace(own, steps=min(own.steps, whole)) if kind == "masked" else own
 
