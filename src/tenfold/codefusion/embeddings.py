@@ -35,8 +35,8 @@ def _of_run(path: Path, mesh) -> tuple[Any, Tokenizer | None]:
     try:
         run = read_fusion_run(path)
     except UserError:  # a run of `tenfold train`
-        other = read_run(path)
-        return load_model(other, mesh)[0]["embedding"], other.tokenizer()
+        tokenizer = Tokenizer.load(path / "tokenizer") if (path / "tokenizer").exists() else None
+        return load_model(read_run(path), mesh)[0]["embedding"], tokenizer
     return run.params(mesh)[0]["embedding"], run.tokenizer()
 
 

@@ -64,15 +64,17 @@ def comparisons(columns: Mapping[str, Rows], metrics: Sequence[str], tops: Seque
             if not ones:
                 continue
             for metric, k in itertools.product(metrics, tops):
-                values = [[best(row, metric, k) for row in rows] for rows in (ones, others)]
+                values = ([best(row, metric, k) for row in ones], [best(row, metric, k) for row in others])
                 found.append(_difference(first, second, split, f"{metric}@{k}", values, seed))
             both = [pair for pair in zip(ones, others, strict=True) if pair[0]["diversity"] and pair[1]["diversity"]]
             for name in both[0][0]["diversity"] if both else ():
-                values = [[pair[side]["diversity"][name] for pair in both] for side in (0, 1)]
+                values = ([one["diversity"][name] for one, _ in both], [other["diversity"][name] for _, other in both])
                 found.append(_difference(first, second, split, name, values, seed))
     return found
 
 
-def _difference(first: str, second: str, split: str, what: str, values: Sequence[Sequence[float]], seed: int) -> dict[str, Any]:
-    gained = {name: None if math.isnan(value) else value for name, value in asdict(paired(*values, seed)).items()}
+def _difference(
+    first: str, second: str, split: str, what: str, values: tuple[Sequence[float], Sequence[float]], seed: int
+) -> dict[str, Any]:
+    gained = {name: None if math.isnan(value) else value for name, value in asdict(paired(*values, seed=seed)).items()}
     return {"first": first, "second": second, "split": split, "what": what, **gained}

@@ -84,7 +84,7 @@ def speed_table(speed: Sequence[dict[str, Any]]) -> Table:
     """A row for each model and size of batch."""
     shown = table("model", "steps", "batch", "snippets/s", "s a batch", "MiB, at most")
     for row in speed:
-        memory = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:,.0f}"
+        memory = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:,.1f}"
         cells = (str(row["batch"]), number(row["snippets_per_second"]), number(row["seconds"]), memory)
         shown.add_row(row["name"], str(row["steps"] or ""), *cells)
     return shown

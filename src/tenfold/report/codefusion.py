@@ -65,7 +65,7 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         script=Markup(own("pointer.js")),
         title=LANGUAGES.get(found["language"], found["language"]),
         written=result["written"],
-        lede=f"{data['items']:,} items of {data['path']}, of which {data['new']:,} have a text and a code that are both not in training.",
+        lede=f"{data['items']:,} items of {data['path']}. New, with neither text nor code in training: {data['new']:,}.",
         tops=found["tops"],
         own=found["own"],
         what=[(metric, WHAT[metric]) for metric in found["metrics"]],
@@ -97,7 +97,7 @@ def curve(found: dict[str, Any], k: int) -> Figure:
     ticks = tuple((float(np.log2(steps)), f"{steps:,}") for steps in sorted(marks))
     count = max((each["items"] for each in found["curves"]), default=0)
     caption = f"On {count:,} items drawn at random. Faint: 95% intervals."
-    return Figure(f"Top-{k} by steps, {metric}", "steps", series, caption=caption, percent=True, x_ticks=ticks)
+    return Figure(f"Top-{k} by steps, {metric}", "steps", series, from_zero=True, caption=caption, percent=True, x_ticks=ticks)
 
 
 def way(frames: Sequence[dict[str, Any]]) -> Figure:
@@ -161,7 +161,7 @@ def _samples(columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _speed(row: dict[str, Any]) -> tuple[str, ...]:
-    memory = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:,.0f}"
+    memory = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:,.1f}"
     spread = f"{number(row['least'])} to {number(row['most'])}"
     steps = str(row["steps"] or "one a token")
     return row["name"], steps, str(row["batch"]), number(row["snippets_per_second"]), number(row["seconds"]), spread, memory
