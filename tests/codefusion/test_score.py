@@ -103,7 +103,9 @@ def test_kinds_take_the_settings_they_have(scored):
         "codefusion": [1, 18],
         "masked": [1],
     }
-    assert found["curves"][0]["items"] == 3
+    few, many = found["curves"][0]["points"]
+    assert found["curves"][0]["items"] == 3 and many["less"]["ast"]["1"]["value"] == 0
+    assert few["less"]["ast"]["3"]["value"] == pytest.approx(few["scores"]["ast"]["3"]["value"] - many["scores"]["ast"]["3"]["value"])
 
 
 def test_looks_on_the_way_come_nearer_to_the_end(scored):
@@ -132,7 +134,16 @@ def test_the_page_shows_it_all_and_escapes_it(scored, tmp_path):
     scored([rote(), rote("b/rote", "masked")], curve=(1, 2), sampling={"frames": 2}, speed_rounds=1)
     page = score_page(tmp_path / "out").read_text()
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
-    for said in ("All items", "both not in training", "Few steps or many", "Out of noise", "Speed", "b/rote less rote", "@keyframes"):
+    for said in (
+        "All items",
+        "both not in training",
+        "Few steps or many",
+        "less its score at 2 steps",
+        "Out of noise",
+        "Speed",
+        "b/rote less rote",
+        "@keyframes",
+    ):
         assert said in page
 
 

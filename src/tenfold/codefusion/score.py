@@ -28,7 +28,8 @@ from tenfold.codefusion.noise import steps_taken
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.score_items import Items, Judge, read_items
 from tenfold.codefusion.score_settings import ScoreSettings
-from tenfold.codefusion.score_tables import comparisons, estimate, scores, summary
+from tenfold.codefusion.score_tables import comparisons, estimate, gains, scores, summary
+from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.speed import passes, speeds
 from tenfold.corpus.documents import Progress
 from tenfold.corpus.files import one_process, replacing, write_atomically
@@ -118,7 +119,7 @@ class _Scoring:
             columns.append({"name": BASELINE, "kind": BASELINE})
         return columns, rows
 
-    def _sampled(self, candidate: Candidate, how, places: Sequence[int], what: str) -> list[Answer]:
+    def _sampled(self, candidate: Candidate, how: Sampling, places: Sequence[int], what: str) -> list[Answer]:
         def told(done: int, total: int) -> None:
             self.progress(f"{what}: texts", done, total)
 
@@ -152,11 +153,15 @@ class _Scoring:
         if not asked or candidate.about["kind"] == "autoregressive":
             return None
         how, places = replace(self.settings.sampling, frames=1), self.items.drawn(self.settings.curve_limit, self.settings.sampling.seed)
-        points = []
+        rows = {}
         for steps in asked:
             own = candidate.settings(replace(how, steps=steps))
-            rows = self._rows(self._sampled(candidate, own, places, f"{candidate.name}, {steps} steps"), places)
-            points.append({"steps": steps, "scores": scores(rows, metrics, self.settings.tops, how.seed)})
+            rows[steps] = self._rows(self._sampled(candidate, own, places, f"{candidate.name}, {steps} steps"), places)
+        tops, seed = self.settings.tops, how.seed
+        points = [
+            {"steps": steps, "scores": scores(row, metrics, tops, seed), "less": gains(rows[asked[-1]], row, metrics, tops, seed)}
+            for steps, row in rows.items()
+        ]
         return {"name": candidate.name, "items": len(places), "points": points}
 
     def _frames(self, candidate: Candidate) -> dict[str, Any] | None:

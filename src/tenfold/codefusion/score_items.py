@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,14 @@ class Items:
     said: dict[str, Any]
     """What scores.json says of them."""
 
-    @property
+    @cached_property
     def texts(self) -> list[str]:
         """Of the whole file."""
         return [example.text or "" for example in self.examples]
 
     def drawn(self, count: int, seed: int) -> list[int]:
-        """So many of those that are scored, at random; of a smaller number a part of those of a larger one."""
-        chosen = np.random.default_rng(seed).permutation(len(self.places))[:count]
-        return [self.places[n] for n in sorted(chosen)]
+        """So many of those that are scored."""
+        return draw(self.places, count, seed)
 
 
 def read_items(settings: ScoreSettings) -> Items:
@@ -59,8 +59,7 @@ def read_items(settings: ScoreSettings) -> Items:
     split = deduplicated(train, examples)
     fresh = {id(example) for example in split.new}
     new = frozenset(place for place, example in enumerate(examples) if id(example) in fresh)
-    everything = Items(examples, list(range(len(examples))), new, train, {})
-    places = everything.drawn(settings.limit or len(examples), settings.sampling.seed)
+    places = draw(range(len(examples)), settings.limit or len(examples), settings.sampling.seed)
     said = {
         "path": settings.data,
         "fingerprint": fingerprint([[example.text, example.code] for example in examples]),
@@ -77,6 +76,11 @@ def read_items(settings: ScoreSettings) -> Items:
     if settings.language == "cf":
         said["without_rows"] = sum(len(examples[place].data) < 2 for place in places)
     return Items(examples, places, new, train, said)
+
+
+def draw(places: Sequence[int], count: int, seed: int) -> list[int]:
+    """So many of the places, at random, in order; a smaller number of them is a part of a larger one."""
+    return [places[n] for n in sorted(np.random.default_rng(seed).permutation(len(places))[:count])]
 
 
 def check_language(examples: Sequence[Example], language: str, path: str) -> None:

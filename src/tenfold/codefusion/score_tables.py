@@ -63,18 +63,23 @@ def comparisons(columns: Mapping[str, Rows], metrics: Sequence[str], tops: Seque
             ones, others = of_split(one, split), of_split(other, split)
             if not ones:
                 continue
-            for metric, k in itertools.product(metrics, tops):
-                values = ([best(row, metric, k) for row in ones], [best(row, metric, k) for row in others])
-                found.append(_difference(first, second, split, f"{metric}@{k}", values, seed))
+            about = {"first": first, "second": second, "split": split}
+            gained = gains(ones, others, metrics, tops, seed)
+            found += [{**about, "what": f"{metric}@{k}", **row} for metric, by_k in gained.items() for k, row in by_k.items()]
             both = [pair for pair in zip(ones, others, strict=True) if pair[0]["diversity"] and pair[1]["diversity"]]
             for name in both[0][0]["diversity"] if both else ():
                 values = ([one["diversity"][name] for one, _ in both], [other["diversity"][name] for _, other in both])
-                found.append(_difference(first, second, split, name, values, seed))
+                found.append({**about, "what": name, **_gain(*values, seed)})
     return found
 
 
-def _difference(
-    first: str, second: str, split: str, what: str, values: tuple[Sequence[float], Sequence[float]], seed: int
-) -> dict[str, Any]:
-    gained = {name: None if math.isnan(value) else value for name, value in asdict(paired(*values, seed=seed)).items()}
-    return {"first": first, "second": second, "split": split, "what": what, **gained}
+def gains(first: Rows, second: Rows, metrics: Sequence[str], tops: Sequence[int], seed: int) -> dict[str, dict[str, Any]]:
+    """By metric and k, the second's score less the first's on the same items."""
+    return {
+        metric: {str(k): _gain([best(row, metric, k) for row in first], [best(row, metric, k) for row in second], seed) for k in tops}
+        for metric in metrics
+    }
+
+
+def _gain(first: Sequence[float], second: Sequence[float], seed: int) -> dict[str, Any]:
+    return {name: None if math.isnan(value) else value for name, value in asdict(paired(first, second, seed)).items()}

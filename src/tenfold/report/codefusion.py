@@ -73,6 +73,7 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         samples=_samples(columns),
         likeness=found["embeddings"],
         speed=[_speed(row) for row in result["speed"]],
+        least=[_least(each, found["own"], found["tops"]) for each in found["curves"]],
         curves=[box for k in _ends(found["tops"]) if (box := drawn(curve(found, k)))],
         way=drawn(way(found["frames"])),
         forming=[_forming(looks) for looks in found["frames"]],
@@ -111,6 +112,17 @@ def way(frames: Sequence[dict[str, Any]]) -> Figure:
     return Figure("Edit distance to the final code", "percent of the steps", series, from_zero=True, caption=caption, percent=True)
 
 
+def _least(each: dict[str, Any], metric: str, tops: Sequence[int]) -> dict[str, Any]:
+    """Each number of steps less the largest, on the same items."""
+    *fewer, most = each["points"]
+    rows = [(f"{point['steps']:,}", [_signed(point["less"][metric][str(k)]) for k in _ends(tops)]) for point in fewer]
+    return {"name": each["name"], "most": f"{most['steps']:,}", "heads": [f"{metric} top-{k}" for k in _ends(tops)], "rows": rows}
+
+
+def _signed(row: dict[str, Any]) -> tuple[str, str]:
+    return f"{100 * row['value']:+.1f}", f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+
+
 def _ends(tops: Sequence[int]) -> list[int]:
     return sorted({tops[0], tops[-1]})
 
@@ -142,8 +154,7 @@ def _paired(row: dict[str, Any]) -> dict[str, str]:
     return {
         "pair": f"{row['second']} less {row['first']}",
         "what": row["what"],
-        "value": f"{100 * row['value']:+.1f}",
-        "interval": f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+        **dict(zip(("value", "interval"), _signed(row), strict=True)),
         "p": f"{row['p']:.2g}" if row["p"] >= 0.001 else "< 0.001",
         "flips": f"{row['better']:,} and {row['worse']:,}",
     }
