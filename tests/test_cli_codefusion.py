@@ -41,6 +41,24 @@ def test_a_recipes_help_lists_its_fields(tenfold):
         assert said in out
 
 
+def test_the_help_of_score_lists_settings_of_scores_and_of_sampling(tenfold):
+    code, out, _ = tenfold("score", "--help")
+    assert code == 0
+    for said in (
+        "--data",
+        "--language",
+        "--train",
+        "--curve",
+        "--embeddings",
+        "--steps",
+        "--samples",
+        "--rank-by",
+        "--temperature",
+        "--out",
+    ):
+        assert f" {said} " in out or f" {said}\n" in out
+
+
 def test_the_baseline_is_scored_without_a_run(tenfold, tmp_path):
     """A table, the notes on the data, the files and the page."""
     train = write_lines(tmp_path / "train.jsonl", TRAIN)

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from tenfold.codefusion.data import Example
 
 WORD = re.compile(r"\w+|[^\w\s]")
-AT_ONCE = 256  # questions: bounds memory
+AT_ONCE = 64  # questions: bounds memory
 
 
 @dataclass(frozen=True)
