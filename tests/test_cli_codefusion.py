@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from made_fusion_score import TEST, TRAIN, write_lines
 from tenfold.cli import main
 from tenfold.recipes.codefusion import RECIPES, find_fusion
 from tiny_fusion import TINY, write_pairs
@@ -40,6 +41,35 @@ def test_a_recipes_help_lists_its_fields(tenfold):
         assert said in out
 
 
+def test_the_help_of_score_lists_settings_of_scores_and_of_sampling(tenfold):
+    code, out, _ = tenfold("score", "--help")
+    assert code == 0
+    for said in (
+        "--data",
+        "--language",
+        "--train",
+        "--curve",
+        "--embeddings",
+        "--steps",
+        "--samples",
+        "--rank-by",
+        "--temperature",
+        "--out",
+    ):
+        assert f" {said} " in out or f" {said}\n" in out
+
+
+def test_the_baseline_is_scored_without_a_run(tenfold, tmp_path):
+    """A table, the notes on the data, the files and the page."""
+    train = write_lines(tmp_path / "train.jsonl", TRAIN)
+    test = write_lines(tmp_path / "test.jsonl", TEST)
+    code, out, _ = tenfold("score", "--data", test, "--language", "python", "--train", train, "--limit", 4, "--out", "scores")
+    assert code == 0 and "4 of 5 items, drawn at random." in out and "retrieval" in out and "ast*" in out
+    names = {path.name for path in (tmp_path / "scores").iterdir()}
+    assert names >= {"scores.json", "result.json", "retrieval.jsonl", "score.html"}
+    assert len((tmp_path / "scores" / "retrieval.jsonl").read_text().splitlines()) == 4
+
+
 def test_phases_have_their_tasks():
     assert find_fusion("codefusion", "pretrain").train.tasks == ("code", "denoising")
     assert find_fusion("codefusion-small-masked", "finetune").train.tasks == ("pairs",)
@@ -48,7 +78,7 @@ def test_phases_have_their_tasks():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train"], "'train' is not something to do with code.\n  Say pretrain, finetune or generate."),
+        (["train"], "'train' is not something to do with code.\n  Say pretrain, finetune, generate or score."),
         (["pretrain", "codefusion-large"], "'codefusion-large' is neither a recipe nor a file.\n  Recipes: codefusion,"),
         (["pretrain", "codefusion-small"], "data.paths is empty: there is nothing to learn from.\n  Name files with --data."),
         (["pretrain", "codefusion-small", "--data", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
@@ -59,6 +89,12 @@ def test_phases_have_their_tasks():
         (["generate", "nowhere"], 'no text is given.\n  Say tenfold codefusion generate nowhere --text "sort a list".'),
         (["generate", "nowhere", "--text", "x"], "nowhere holds no recipe.yaml."),
         (["generate", "nowhere", "--text", "x", "--eta", "2"], "eta is 2.0, but must lie between 0"),
+        (["score"], "0 runs are named, so there is no one folder to write into.\n  Say --out DIR."),
+        (["score", "a", "b"], "2 runs are named, so there is no one folder to write into.\n  Say --out DIR."),
+        (["score", "a", "--language", "excel"], "language is 'excel'.\n  Give bash, python, or cf for Excel's conditional formatting."),
+        (["score", "a", "--language", "bash"], "no test pairs are named.\n  Say --data FILE"),
+        (["score", "a", "--curve", "0"], "curve names 0 steps, but there is at least 1."),
+        (["score", "a", "--eta", "2"], "eta is 2.0, but must lie between 0"),
     ],
 )
 def test_what_cannot_work_is_refused_in_plain_words(tenfold, arguments, message):
@@ -78,3 +114,11 @@ def test_from_pairs_to_a_run_to_snippets(tenfold, tmp_path):
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [line["text"] for line in lines] == ["sort a list"] * 2
     assert lines[0]["bound"] <= lines[1]["bound"] and all(isinstance(line["code"], str) for line in lines)
+    scored = ["score", "run", "--data", pairs, "--language", "python", "--train", pairs, "--steps", "2", "--samples", "2", "--rank-by", "2"]
+    code, out, _ = tenfold(*scored, "--batch", "4", "--curve", "1", "--embeddings", "run", "--speed-rounds", "1")
+    assert code == 0 and "score.html has every interval" in out
+    found = json.loads((tmp_path / "run" / "score" / "scores.json").read_text())
+    assert [column["name"] for column in found["columns"]] == ["run", "retrieval"] and found["data"]["new"] == 0
+    assert found["columns"][1]["splits"]["all"]["scores"]["embedding"]["1"]["value"] > 0.99
+    code, _, complaint = tenfold(*scored, "--embeddings", "nowhere")
+    assert code == 2 and "nowhere" in complaint

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tenfold.codefusion import sample, sample_tokens
 from tenfold.codefusion.generate import FusionModel
-from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.model import denoise, init_fusion, keep_text, read_text
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
@@ -43,6 +44,37 @@ def test_a_rows_snippet_is_its_own(wild, four):
     alone = np.asarray(sample_fusion(wild, FUSION, asked(1), Sampling(steps=STEPS, frames=2).compiled))
     np.testing.assert_array_equal(alone[:, 0], four[:, 0])
     assert (four[1, 0] != four[1, 1]).any() and (four[0] != four[1]).any()
+
+
+@pytest.mark.parametrize("config", [FUSION, MASKED, AUTOREGRESSIVE], ids=lambda config: config.kind)
+def test_a_texts_keys_are_worked_out_once_and_change_no_token(config, wild, monkeypatch):
+    """With the keys and values of the text kept over all passes, and anew at each."""
+    params = wild if config is FUSION else jax.tree.map(lambda w: 10 * w, jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), config))
+    module, name, rest = {
+        "codefusion": (sample, "sample_fusion", (Sampling(steps=3).compiled,)),
+        "masked": (sample_tokens, "sample_masked", (Sampling(steps=3, guidance=1.5).compiled,)),
+        "autoregressive": (sample_tokens, "sample_autoregressive", (Sampling().compiled, jnp.int32(0))),
+    }[config.kind]
+    once = np.asarray(getattr(module, name)(params, config, asked(4), *rest))
+    calls = []
+    monkeypatch.setattr(module, "keep_text", lambda params, config, encoded: calls.append(config) or params)
+    anew = jax.jit(lambda params, asked: getattr(module, name).__wrapped__(params, config, asked, *rest))
+    np.testing.assert_array_equal(np.asarray(anew(params, asked(4))), once)
+    assert calls == [config] and (once[-1, 0] != once[-1, 1]).any()
+
+
+def test_kept_keys_are_what_a_pass_reads():
+    """With them, what was encoded says nothing more, and N's estimate is the same as without: in layers that are looped over too."""
+    config = replace(FUSION, denoiser_layers=2, scan=True)
+    params = jax.tree.map(lambda w: 10 * w, jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), config))
+    text = asked(2)
+    encoded = jax.jit(read_text, static_argnums=1)(params, config, text.text_BS, text.real_BS)
+    x_BTW, t_B = jax.random.normal(jax.random.key(1), (2, config.length, config.width)), jnp.array([3, 9])
+    found = jax.jit(lambda params, encoded: denoise(params, config, x_BTW, t_B, encoded).x0_BTW)
+    expected, kept = found(params, encoded), keep_text(params, config, encoded)
+    blank = encoded._replace(memory_BSD=jnp.zeros_like(encoded.memory_BSD))
+    np.testing.assert_allclose(found(kept, blank), expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(found(params, blank) - expected).max() > 1e-3
 
 
 def test_what_is_given_stays_and_changes_the_rest(wild, four):
@@ -116,6 +148,22 @@ def test_an_autoregressive_model_fills_no_holes(model):
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         Sampling(**wrong)
+
+
+def test_a_snippet_goes_by_its_texts_place_and_long_texts_are_cut(model):
+    """Asked alone, with its place, a text has the snippets that it has among others; the end of a text that is too long says nothing."""
+    how = Sampling(steps=2, samples=2, batch=4)
+    texts = ["sort a list " * 40, "print hello", "sort a list"]
+    together = model.generate(texts, how, cut=True)
+    alone = model.generate([texts[2], "sort a list " * 41], how, places=[2, 0], cut=True)
+    assert alone == [together[2], together[0]]
+    assert model.generate(texts[2:], how) != alone[:1]
+
+
+def test_the_programs_bytes_hold_the_weights(model):
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(model.params))
+    found = model.program_bytes(Sampling(steps=2, batch=4))
+    assert found is None or found > weights
 
 
 def test_samples_are_grouped_ranked_and_fill_what_is_given(model):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HELP = """usage: tenfold codefusion pretrain RECIPE --data FILE ... [--out DIR] ...
        tenfold codefusion finetune RECIPE --data FILE ... [--from RUN] [--out DIR] ...
        tenfold codefusion generate RUN --text "..." [--steps 16] [--samples 5] ...
+       tenfold codefusion score RUN ... --data TEST --language bash|python|cf --train FILE ... [--out DIR] ...
 
 Writes code from text by diffusion (CodeFusion), by unmasking, or token by token. A recipe is a name below, or the path of a recipe.yaml;
 the same command continues a run that was stopped.
@@ -26,20 +27,21 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion finetune codefusion-small --from runs/first --data pairs.jsonl --out runs/second
     tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
+    tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --curve 1 4 16 64
 
-`tenfold codefusion pretrain RECIPE --help` lists every field, `tenfold codefusion generate --help` every setting."""
+`tenfold codefusion pretrain RECIPE --help` lists every field, `tenfold codefusion generate --help` and `score --help` every setting."""
 
 
 def run_command(argv: list[str]) -> int:
-    """`tenfold codefusion pretrain|finetune|generate`."""
-    actions = {"pretrain": _train, "finetune": _train, "generate": _generate}
-    if not argv or argv[0] in ("-h", "--help") or (argv[0] != "generate" and argv[0] in actions and argv[1:] in ([], ["-h"], ["--help"])):
+    """`tenfold codefusion pretrain|finetune|generate|score`."""
+    actions = {"pretrain": _train, "finetune": _train, "generate": _generate, "score": _score}
+    if not argv or argv[0] in ("-h", "--help") or (actions.get(argv[0]) is _train and argv[1:] in ([], ["-h"], ["--help"])):
         from tenfold.recipes.codefusion import RECIPES
 
         print(HELP.format(recipes="\n".join(f"    {name}" for name in RECIPES)))
         return 0
     if argv[0] not in actions:
-        raise UserError(f"{argv[0]!r} is not something to do with code.\n  Say pretrain, finetune or generate.")
+        raise UserError(f"{argv[0]!r} is not something to do with code.\n  Say pretrain, finetune, generate or score.")
     return actions[argv[0]](argv)
 
 
@@ -112,3 +114,26 @@ def _generate(argv: list[str]) -> int:
     settings = replace(options.settings, batch=min(options.settings.batch, len(options.text) * options.settings.samples))
     write_snippets(options.run, options.text, settings, options.given or None, options.holes)
     return 0
+
+
+def _score(argv: list[str]) -> int:
+    import tyro
+
+    from tenfold.codefusion.score_settings import ScoreSettings
+
+    @dataclass(frozen=True)
+    class Score:
+        """Scores trained runs on test pairs, beside each other and a retrieval baseline. The same command goes on where it was stopped."""
+
+        runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN")] = ()
+        """Directories that `tenfold codefusion finetune` wrote, of any kind."""
+        settings: tyro.conf.OmitArgPrefixes[ScoreSettings] = ScoreSettings()
+        out: Path | None = None
+        """Where samples, scores and the page are written. None: RUN/score; of several runs, or none, it must be named."""
+
+    options = parse(Score, ["--help"] if {"-h", "--help"} & {*argv} else argv[1:], "tenfold codefusion score")
+    if options.out is None and len(options.runs) != 1:
+        raise UserError(f"{len(options.runs)} runs are named, so there is no one folder to write into.\n  Say --out DIR.")
+    from tenfold.recipes.codefusion_score import score_runs
+
+    return score_runs(options.runs, options.settings, options.out or Path(options.runs[0]) / "score")

@@ -16,7 +16,7 @@ import numpy as np
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import NOISE, autoregressive_loss, masked_loss, row_normal
-from tenfold.codefusion.model import decode, denoise, embed_code, read_text
+from tenfold.codefusion.model import decode, denoise, embed_code, keep_text, read_text
 from tenfold.codefusion.noise import q_sample, signal_shares
 from tenfold.codefusion.rows import Rows
 from tenfold.model.params import Params
@@ -32,19 +32,18 @@ def bound(params: Params, config: FusionConfig, text_BS, real_BS, code_BT, seed:
         return _each(partial(autoregressive_loss, pad=pad), params, config, text_BS, real_BS, code_BT, key, jnp.float32(0))
     offset = jax.random.uniform(jax.random.fold_in(key, passes))
     times = (offset + jnp.arange(passes)) / passes
+    if config.kind == "codefusion":
+        encoded = read_text(params, config, text_BS, real_BS)
+        kept = keep_text(params, config, encoded)
 
     def add(total_B, number):
         here = jax.random.fold_in(key, number)
         if config.kind == "masked":
             return total_B + _each(masked_loss, params, config, text_BS, real_BS, code_BT, here, times[number]), None
-        return total_B + _diffusion_term(params, config, text_BS, real_BS, code_BT, here, times[number]), None
+        return total_B + _diffusion_term(kept, config, encoded, code_BT, here, times[number]), None
 
     total_B = jax.lax.scan(add, jnp.zeros(code_BT.shape[0]), jnp.arange(passes))[0] / passes
-    return (
-        total_B
-        if config.kind == "masked"
-        else total_B + _ends(params, config, text_BS, real_BS, code_BT, jax.random.fold_in(key, passes + 1))
-    )
+    return total_B if config.kind == "masked" else total_B + _ends(kept, config, encoded, code_BT, jax.random.fold_in(key, passes + 1))
 
 
 def snr_weights(steps: int) -> np.ndarray:
@@ -65,35 +64,34 @@ def _each(loss, params, config, text_BS, real_BS, code_BT, key, time) -> jax.Arr
     return jax.lax.map(lambda row: one(*row), (text_BS, real_BS, code_BT))
 
 
-def _estimate(params, config, text_BS, real_BS, code_BT, key, t):
-    """(L(y), the estimate of it from x_t, what was encoded). All rows have the same noise, and a denoiser that reads its own estimate
-    makes it first, as half of its training did."""
+def _estimate(params, config, encoded, code_BT, key, t):
+    """(L(y), the estimate of it from x_t). All rows have the same noise, and a denoiser that reads its own estimate makes it first, as half
+    of its training did."""
     B = code_BT.shape[0]
-    encoded = read_text(params, config, text_BS, real_BS)
     code_BTW, t_B = embed_code(params, config, code_BT), jnp.full(B, t)
     noise_BTW = jnp.broadcast_to(row_normal(key[None], NOISE, code_BTW.shape[1:]), code_BTW.shape)
     x_BTW = q_sample(config.steps, code_BTW, t_B, noise_BTW)
     found = denoise(params, config, x_BTW, t_B, encoded)
     if config.self_conditioned:
         found = denoise(params, config, x_BTW, t_B, encoded, found.x0_BTW)
-    return code_BTW, found.x0_BTW, encoded
+    return code_BTW, found.x0_BTW
 
 
-def _diffusion_term(params, config, text_BS, real_BS, code_BT, key, time) -> jax.Array:
+def _diffusion_term(params, config, encoded, code_BT, key, time) -> jax.Array:
     """One draw of the sum over t > 1: the step is drawn with a chance in proportion to |log SNR_{t-1} - log SNR_t|, and its term divided by
     it, as terms in even steps of log SNR differ least."""
     share = signal_shares(config.steps)[1:]
     chance = np.diff(np.log1p(-share) - np.log(share))
     chance /= chance.sum()
     place = jnp.searchsorted(jnp.asarray(np.cumsum(chance), jnp.float32), time).clip(0, config.steps - 2)
-    code_BTW, x0_BTW, _ = _estimate(params, config, text_BS, real_BS, code_BT, key, place + 2)
+    code_BTW, x0_BTW = _estimate(params, config, encoded, code_BT, key, place + 2)
     weight = jnp.asarray(snr_weights(config.steps) / chance, jnp.float32)[place]
     return weight * jnp.square(code_BTW - x0_BTW).sum((1, 2))
 
 
-def _ends(params, config, text_BS, real_BS, code_BT, key) -> jax.Array:
+def _ends(params, config, encoded, code_BT, key) -> jax.Array:
     """The first and the last term."""
-    code_BTW, x0_BTW, encoded = _estimate(params, config, text_BS, real_BS, code_BT, key, 1)
+    code_BTW, x0_BTW = _estimate(params, config, encoded, code_BT, key, 1)
     d_BTW = decode(params, config, x0_BTW, encoded)
     first_B = -token_logprobs(d_BTW, params["head"], code_BT, config.dtype, params["head_bias"]).sum(1)
     left = signal_shares(config.steps)[-1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,23 +47,31 @@ class FusionModel:
     tokenizer: Tokenizer
 
     def generate(
-        self, texts: Sequence[str], how: Sampling | None = None, given: Sequence[str] | None = None, holes: int = 8
+        self,
+        texts: Sequence[str],
+        how: Sampling | None = None,
+        given: Sequence[str] | None = None,
+        holes: int = 8,
+        places: Sequence[int] | None = None,
+        cut: bool = False,
     ) -> list[list[Snippet]]:
         """`how.samples` snippets for each text, the likeliest first where they are ranked.
 
-        `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. Raises UserError
-        for a text or a snippet that is too long, and for settings that the model has none of.
+        `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. `places` are the
+        numbers that each text's randomness goes by; None: 0, 1, 2, ... `cut`: texts that are too long are cut, as they are in training.
+        Raises UserError for a text or a snippet that is too long, and for settings that the model has none of.
         """
         how = how or Sampling()
         config, pad = self.config, self.tokenizer.end_of_text
         how.check(config.kind, config.steps if config.kind == "codefusion" else config.length)
-        text_BS, real_BS = text_rows(self._encoded(texts), config, pad)
+        text_BS, real_BS = text_rows(self._encoded(texts, cut), config, pad)
+        place_B = np.arange(len(texts)) if places is None else np.asarray(places)
         given_BT = np.full((len(texts), config.length), FREE, np.int32)
         if given is not None:
             given_BT = self._given(given, len(texts), holes)
         rows = [(n, sample) for n in range(len(texts)) for sample in range(how.samples)]
         found = np.concatenate(
-            [self._batch(how, text_BS, real_BS, given_BT, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
+            [self._batch(how, text_BS, real_BS, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
@@ -71,23 +80,37 @@ class FusionModel:
         grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
         return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
 
-    def _batch(self, how: Sampling, text_BS, real_BS, given_BT, rows) -> np.ndarray:
+    def _batch(self, how: Sampling, text_BS, real_BS, given_BT, place_B, rows) -> np.ndarray:
         """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
-        place = [rows[min(n, len(rows) - 1)] for n in range(how.batch)]
-        texts = np.array([n for n, _ in place])
+        texts, samples = np.array([rows[min(n, len(rows) - 1)] for n in range(how.batch)]).T
         key = jax.random.key(how.seed)
-        key_B = jax.vmap(lambda n, sample: jax.random.fold_in(jax.random.fold_in(key, n), sample))(
-            *map(jnp.array, zip(*place, strict=True))
+        key_B = jax.vmap(lambda place, sample: jax.random.fold_in(jax.random.fold_in(key, place), sample))(
+            jnp.asarray(place_B[texts]), jnp.asarray(samples)
         )
         asked = Asked(jnp.asarray(text_BS[texts]), jnp.asarray(real_BS[texts]), jnp.asarray(given_BT[texts]), key_B)
+        sampler, rest = self._sampler(how)
+        return np.asarray(sampler(self.params, self.config, asked, *rest))[:, : len(rows)]
+
+    def _sampler(self, how: Sampling) -> tuple[Any, tuple]:
+        """The program that samples models of this kind, and what it takes after what is asked."""
         match self.config.kind:
             case "codefusion":
-                found = sample_fusion(self.params, self.config, asked, how.compiled)
+                return sample_fusion, (how.compiled,)
             case "masked":
-                found = sample_masked(self.params, self.config, asked, how.compiled)
+                return sample_masked, (how.compiled,)
             case "autoregressive":
-                found = sample_autoregressive(self.params, self.config, asked, how.compiled, jnp.int32(self.tokenizer.end_of_text))
-        return np.asarray(found)[:, : len(rows)]
+                return sample_autoregressive, (how.compiled, jnp.int32(self.tokenizer.end_of_text))
+
+    def program_bytes(self, how: Sampling) -> int | None:
+        """What sampling a batch takes as compiled: weights, what goes in and out, and between them as XLA counts it; None where the
+        device's compiler does not say."""
+        B, config = how.batch, self.config
+        text_BS = jnp.zeros((B, config.text_length), jnp.int32)
+        keys = jax.random.split(jax.random.key(0), B)
+        asked = Asked(text_BS, text_BS == 0, jnp.full((B, config.length), FREE, jnp.int32), keys)
+        sampler, rest = self._sampler(how)
+        found = sampler.lower(self.params, config, asked, *rest).compile().memory_analysis()
+        return found and int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
 
     def _bounds(self, how: Sampling, text_BS, real_BS, tokens_BT, rows) -> list[float]:
         pad, found = self.tokenizer.end_of_text, []
@@ -105,12 +128,12 @@ class FusionModel:
         codes = [self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]) for ids in tokens]
         return Snippet(codes[-1], tokens[-1], nats, codes)
 
-    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+    def _encoded(self, texts: Sequence[str], cut: bool) -> list[list[int]]:
         encoded = self.tokenizer.encode_batch(list(texts))
         for number, (text, ids) in enumerate(zip(texts, encoded, strict=True), 1):
             if not text.strip():
                 raise UserError(f"text {number} of {len(texts)} is empty.\n  Say what the code should do.")
-            if len(ids) >= self.config.text_length:
+            if len(ids) >= self.config.text_length and not cut:
                 most = self.config.text_length - 1
                 last = len(self.tokenizer.decode(ids[:most]))
                 raise UserError(

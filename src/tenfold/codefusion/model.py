@@ -15,7 +15,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.layers import linear, lookup, norm
 from tenfold.model.matmul import matmul_transposed
 from tenfold.model.params import Param, Params, init_tree, map_params, model_params, normal, tower_params, zeros
-from tenfold.model.transformer import Around, Encoded, blocks, encode
+from tenfold.model.transformer import Around, Encoded, blocks, encode, keep_encoded
 from tenfold.sharding.axes import constrain
 
 LONGEST_PERIOD = 10_000  # of the embedding of steps
@@ -82,6 +82,13 @@ def layer_count(config: FusionConfig) -> int:
 def read_text(params: Params, config: FusionConfig, text_BS, real_BS) -> Encoded:
     """E(s)."""
     return encode(params, config.encoder, text_BS, real_BS)
+
+
+def keep_text(params: Params, config: FusionConfig, encoded: Encoded) -> Params:
+    """The weights for many passes over one text: N's, or the stack's, keys and values of it are worked out once."""
+    if config.kind != "codefusion":
+        return keep_encoded(params, config.stack, encoded)
+    return params | {"denoiser": keep_encoded(params["denoiser"], config.denoiser, encoded)}
 
 
 def noise_for(encoded: Encoded, noise_BSD: jax.Array, alone_B: jax.Array) -> Encoded:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import row_normal
-from tenfold.codefusion.model import decode, denoise, embed_code, likeliest, nearest, noise_for, read_text
+from tenfold.codefusion.model import decode, denoise, embed_code, keep_text, likeliest, nearest, noise_for, read_text
 from tenfold.codefusion.noise import step_back, steps_taken
 from tenfold.codefusion.settings import Sampling
 from tenfold.model.params import Params
@@ -38,6 +38,7 @@ class Asked(NamedTuple):
 def sample_fusion(params: Params, config: FusionConfig, asked: Asked, how: Sampling) -> jax.Array:
     """int32[F, B, T]: tokens, pads among them; F is 1, or how.frames, each what decoder and head read in the estimate so far."""
     encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    kept = keep_text(params, config, encoded)
     held_BT1 = (asked.given_BT != FREE)[..., None]
     given_BTW = embed_code(params, config, jnp.maximum(asked.given_BT, 0))
     shape = given_BTW.shape[1:]
@@ -49,7 +50,7 @@ def sample_fusion(params: Params, config: FusionConfig, asked: Asked, how: Sampl
         x_BTW = jnp.where(held_BT1, given_BTW, x_BTW)
         t_B, s_B = (jnp.full(x_BTW.shape[0], taken[number + n]) for n in (0, 1))
         key_B = jax.vmap(jax.random.fold_in, (0, None))(asked.key_B, taken[number])
-        x0_BTW = guided(params, config, how, x_BTW, t_B, encoded, before_BTW, key_B)
+        x0_BTW = guided(params, kept, config, how, x_BTW, t_B, encoded, before_BTW, key_B)
         fresh_BTW = row_normal(key_B, FRESH, shape) if how.eta else jnp.zeros_like(x_BTW)
         return step_back(config.steps, x_BTW, x0_BTW, t_B, s_B, how.eta, fresh_BTW), x0_BTW
 
@@ -66,13 +67,13 @@ def sample_fusion(params: Params, config: FusionConfig, asked: Asked, how: Sampl
     return jax.lax.scan(frame, (start_BTW, jnp.zeros_like(start_BTW)), jnp.arange(how.frames))[1]
 
 
-def guided(params: Params, config: FusionConfig, how: Sampling, x_BTW, t_B, encoded: Encoded, before_BTW, key_B) -> jax.Array:
-    """The estimate of x_0, f32[B, T, W]: that with the text, and `guidance` - 1 times what it has over the one without."""
+def guided(params: Params, kept: Params, config: FusionConfig, how: Sampling, x_BTW, t_B, encoded: Encoded, before_BTW, key_B) -> jax.Array:
+    """The estimate of x_0, f32[B, T, W]: that with the text, and `guidance` - 1 times what it has over the one without. `kept`: the weights
+    with the text's keys and values."""
+    with_BTW = denoise(kept, config, x_BTW, t_B, encoded, before_BTW).x0_BTW
     if how.guidance == 1:
-        return denoise(params, config, x_BTW, t_B, encoded, before_BTW).x0_BTW
+        return with_BTW
     noise_BSD = row_normal(key_B, NO_TEXT, encoded.memory_BSD.shape[1:])
     without = noise_for(encoded, noise_BSD, jnp.ones(x_BTW.shape[0], bool))
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), encoded, without)
-    x_BTW, t_B, before_BTW = (jnp.concatenate([a, a]) for a in (x_BTW, t_B, before_BTW))
-    with_BTW, without_BTW = jnp.split(denoise(params, config, x_BTW, t_B, both, before_BTW).x0_BTW, 2)
+    without_BTW = denoise(params, config, x_BTW, t_B, without, before_BTW).x0_BTW
     return without_BTW + how.guidance * (with_BTW - without_BTW)

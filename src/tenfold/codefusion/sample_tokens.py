@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import row_normal
-from tenfold.codefusion.model import noise_for, read_text
+from tenfold.codefusion.model import keep_text, noise_for, read_text
 from tenfold.codefusion.sample import FREE, NO_TEXT, Asked
 from tenfold.codefusion.settings import Sampling
 from tenfold.generate.sampling import position_keys, sample
@@ -27,6 +27,7 @@ UNCOVER = 19  # a purpose of a row's key, after those of sample.py
 def sample_masked(params: Params, config: FusionConfig, asked: Asked, how: Sampling) -> jax.Array:
     """int32[1, B, T]."""
     encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    kept = keep_text(params, config, encoded)
     count = how.count(config.length)
     free_BT = asked.given_BT == FREE
     start_BT = jnp.where(free_BT, config.mask, asked.given_BT)
@@ -34,7 +35,7 @@ def sample_masked(params: Params, config: FusionConfig, asked: Asked, how: Sampl
     def one_step(number, tokens_BT):
         masked_BT = tokens_BT == config.mask
         key_B = jax.vmap(jax.random.fold_in, (0, None))(asked.key_B, number)
-        logits_BTV = masked_logits(params, config, how, tokens_BT, encoded, key_B)
+        logits_BTV = masked_logits(params, kept, config, how, tokens_BT, encoded, key_B)
         drawn_BT, sureness_BT, chance_BT = jax.vmap(partial(_draw, how.temperature))(logits_BTV, key_B)
         if how.order == "random":
             uncovered_BT = chance_BT < 1 / (count - number)  # (t - s) / t
@@ -56,18 +57,19 @@ def _draw(temperature: float, logits_TV, key):
     return drawn_T.astype(jnp.int32), sureness_T, jax.random.uniform(chance_key, drawn_T.shape)
 
 
-def masked_logits(params: Params, config: FusionConfig, how: Sampling, tokens_BT, encoded: Encoded, key_B) -> jax.Array:
-    """f32[B, T, mask]: with the text, and `guidance` - 1 times what that has over noise for a text. The mask is no token."""
+def masked_logits(params: Params, kept: Params, config: FusionConfig, how: Sampling, tokens_BT, encoded: Encoded, key_B) -> jax.Array:
+    """f32[B, T, mask]: with the text, whose keys and values are `kept`, and `guidance` - 1 times what that has over noise for a text. The
+    mask is no token."""
 
-    def read(encoded):
+    def read(params, encoded):
         output = forward(params, config.stack, tokens_BT, encoded=encoded)
         return logits(params, config.stack, output.x_BTD)[..., : config.mask]
 
-    with_BTV = read(encoded)
+    with_BTV = read(kept, encoded)
     if how.guidance == 1:
         return with_BTV
     noise_BSD = row_normal(key_B, NO_TEXT, encoded.memory_BSD.shape[1:])
-    without_BTV = read(noise_for(encoded, noise_BSD, jnp.ones(tokens_BT.shape[0], bool)))
+    without_BTV = read(params, noise_for(encoded, noise_BSD, jnp.ones(tokens_BT.shape[0], bool)))
     return without_BTV + how.guidance * (with_BTV - without_BTV)
 
 
@@ -75,6 +77,7 @@ def masked_logits(params: Params, config: FusionConfig, how: Sampling, tokens_BT
 def sample_autoregressive(params: Params, config: FusionConfig, asked: Asked, how: Sampling, pad: jax.Array) -> jax.Array:
     """int32[1, B, T]. It ends where every row has; what follows is pads."""
     encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    kept = keep_text(params, config, encoded)
     B = asked.text_BS.shape[0]
 
     def going(state):
@@ -83,7 +86,7 @@ def sample_autoregressive(params: Params, config: FusionConfig, asked: Asked, ho
 
     def one_token(state):
         place, tokens_BT, last_B, cache = state
-        output = forward(params, config.stack, last_B[:, None], cache=cache, encoded=encoded)
+        output = forward(kept, config.stack, last_B[:, None], cache=cache, encoded=encoded)
         logits_BV = logits(params, config.stack, output.x_BTD)[:, 0, : config.mask]
         drawn_B = sample(logits_BV, position_keys(asked.key_B, jnp.full(B, place)), how.temperature, 0, 1.0)
         drawn_B = jnp.where(last_B == pad, pad, drawn_B)

@@ -6,6 +6,13 @@ from typing import Literal
 
 from tenfold.errors import UserError
 
+OTHERS = {
+    "codefusion": ("temperature", "order"),
+    "masked": ("eta", "grounding", "frames"),
+    "autoregressive": ("steps", "eta", "grounding", "frames", "order", "guidance"),
+}
+"""Settings that mean nothing to a kind."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -58,16 +65,15 @@ class Sampling:
         """The settings without those that no sampler reads, which compiles for each of the others."""
         return replace(self, samples=1, rank_by=0, batch=1, seed=0)
 
+    def of_kind(self, kind: str, whole: int) -> "Sampling":
+        """The settings without those that a model of this kind has none of; a masked one's steps are `whole`, its tokens, at most."""
+        own = replace(self, **{name: getattr(Sampling(), name) for name in OTHERS[kind]})
+        return replace(own, steps=min(own.steps, whole)) if kind == "masked" else own
+
     def check(self, kind: str, whole: int) -> None:
         """Refuses what a model of this kind, with so many steps in all, cannot do."""
-        usual = Sampling()
-        others = {
-            "codefusion": ("temperature", "order"),
-            "masked": ("eta", "grounding", "frames"),
-            "autoregressive": ("steps", "eta", "grounding", "frames", "order", "guidance"),
-        }
-        for name in others[kind]:
-            if getattr(self, name) != getattr(usual, name):
+        for name in OTHERS[kind]:
+            if getattr(self, name) != getattr(Sampling(), name):
                 raise UserError(f"{name} is {getattr(self, name)}, but the model's kind is {kind}, which has none.\n  Leave it out.")
         if kind != "autoregressive" and self.count(whole) > whole:
             raise UserError(f"steps is {self.steps}, but the model has {whole}.\n  Use at most as many; 16 to 64 are quick.")

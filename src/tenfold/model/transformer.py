@@ -237,6 +237,24 @@ def attention(
     return in_parts(out, config.chunk, weights, mixed_BTHK), cache
 
 
+def keep_encoded(params: Params, config: ModelConfig, encoded: Encoded) -> Params:
+    """The weights with, beside each layer's, its keys and values of what was encoded, f32: for several passes over the same, each of which
+    is given that as well, for its padding."""
+
+    def kept(stack: Params) -> Params:
+        found = jax.lax.map(lambda cross: keys_and_values(spelled(cross), config, encoded), stack["cross"])
+        return stack | {"cross": stack["cross"] | {KEPT: found}}
+
+    return params | {"blocks": [kept(stack) for stack in params["blocks"]]}
+
+
+def keys_and_values(weights: Params, config: ModelConfig, encoded: Encoded) -> tuple[jax.Array, jax.Array]:
+    """Of one layer's attention over what was encoded: f32[B, S, G, K] each."""
+    key, value = (linear(encoded.memory_BSD, weights[name], weights.get(f"{name}_bias"), config) for name in ("key", "value"))
+    return key, value
+
+
+KEPT = "kept"
 QKV = ("query", "key", "value")
 HEADS = ("heads", "kv_heads", "kv_heads")
 
@@ -245,7 +263,7 @@ def cross_attention(weights: Params, config: ModelConfig, x_BTD: jax.Array, enco
     """f32[B, T, D]: every position sees all that was encoded."""
     assert encoded is not None
     q_BTHK = linear(x_BTD, weights["query"], weights.get("query_bias"), config)
-    k_BSGK, v_BSGK = (linear(encoded.memory_BSD, weights[n], weights.get(f"{n}_bias"), config) for n in ("key", "value"))
+    k_BSGK, v_BSGK = weights[KEPT] if KEPT in weights else keys_and_values(weights, config, encoded)
     mixed_BTHK = sub_norm(weights, attend_across(config, q_BTHK, k_BSGK, v_BSGK, encoded.real_BS), config)
     return linear(mixed_BTHK, weights["out"], weights.get("out_bias"), config, contract=2)
 

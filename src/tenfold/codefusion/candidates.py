@@ -1,0 +1,99 @@
+"""Trained models to be scored beside each other: opened, checked, and called by names that tell them apart."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tenfold.codefusion.generate import FusionModel
+from tenfold.codefusion.model import fusion_count, layer_count
+from tenfold.codefusion.run import FusionRun, read_fusion_run
+from tenfold.codefusion.settings import Sampling
+from tenfold.corpus.files import fingerprint
+from tenfold.errors import UserError
+from tenfold.sharding.axes import make_mesh
+from tenfold.sharding.config import MeshConfig
+
+BASELINE = "retrieval"
+SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be scored."""
+
+    name: str
+    model: FusionModel
+    about: dict[str, Any]
+    """Who it is: run, kind, step, size, fingerprint, and the files that it was trained on."""
+
+    @property
+    def whole(self) -> int:
+        """All of its steps; of a model of tokens, its tokens."""
+        config = self.model.config
+        return config.steps if config.kind == "codefusion" else config.length
+
+    def settings(self, how: Sampling) -> Sampling:
+        """Those of the settings that its kind has. Raises UserError for more steps than a CodeFusion has."""
+        own = how.of_kind(self.model.config.kind, self.whole)
+        own.check(self.model.config.kind, self.whole)
+        return own
+
+
+def open_candidates(runs: Sequence[str]) -> list[Candidate]:
+    """The models of these runs. Raises UserError for a run that is none, is named twice, or has learned no pairs."""
+    opened = [read_fusion_run(run) for run in runs]
+    places = [run.path.resolve() for run in opened]
+    if twice := [run.path for run, place in zip(opened, places, strict=True) if places.count(place) > 1]:
+        raise UserError(f"{twice[0]} is named twice.\n  Name each run once.")
+    for run in opened:
+        if "pairs" not in run.recipe.train.tasks:
+            tasks = " ".join(run.recipe.train.tasks)
+            raise UserError(
+                f"{run.path} was trained on code alone (train.tasks {tasks}), so it cannot be asked for code by a text.\n"
+                f"  Train it on pairs first: tenfold codefusion finetune RECIPE --from {run.path} --data PAIRS"
+            )
+    return [_open(run, name) for run, name in zip(opened, told_apart(places), strict=True)]
+
+
+def _open(run: FusionRun, name: str) -> Candidate:
+    params, step = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
+    model, config = FusionModel(run.recipe.model, params, run.tokenizer()), run.recipe.model
+    weights = [[str(leaf.dtype), leaf.shape, _digest(np.asarray(leaf))] for leaf in jax.tree.leaves(params)]
+    about = {
+        "run": str(run.path),
+        "kind": config.kind,
+        "step": step,
+        "parameters": fusion_count(config),
+        "without_tables": layer_count(config),
+        "fingerprint": fingerprint(weights, repr(config)),
+        "tokenizer": model.tokenizer.fingerprint,
+        "trained_on": list(dict.fromkeys(_trained_on(run))),
+    }
+    return Candidate(name, model, about)
+
+
+def _digest(leaf: np.ndarray) -> str:
+    numbers = leaf.reshape(-1)[:: max(1, leaf.size // SAMPLED)]
+    return hashlib.blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=8).hexdigest()
+
+
+def _trained_on(run: FusionRun) -> list[str]:
+    """The files of its data, and of what it started from, as far as that is there."""
+    own = list(run.recipe.data.paths)
+    if run.recipe.start is None or not (Path(run.recipe.start).expanduser() / "recipe.yaml").exists():
+        return own
+    return own + _trained_on(read_fusion_run(run.recipe.start))
+
+
+def told_apart(places: Sequence[Path]) -> list[str]:
+    """As much of the end of each path as tells it from the others and from the baseline."""
+    names, depth = [place.name for place in places], 1
+    while len({*names, BASELINE}) < len(names) + 1:
+        depth += 1
+        names = ["/".join(place.parts[-depth:]) for place in places]
+    return names
