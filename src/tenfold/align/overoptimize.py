@@ -1,8 +1,8 @@
 """Over-optimisation, measured: a gold reward labels pairs, proxies learn from them, and policies are optimised against the proxies.
 
-Source: Gao, Schulman and Hilton 2022, "Scaling laws for reward model overoptimization". The stages leave their files in one folder and are not
-done again: pool.json, comparisons/, sizes/ and proxies/ (runs), best_of_n/, policies/ (runs), measured/. What is found of them is one JSON
-object, overoptimize.json, which the page shows and docs/overoptimize.md describes.
+Source: Gao, Schulman and Hilton 2022, "Scaling laws for reward model overoptimization". The stages leave their files in one folder and are
+not done again: pool.json, comparisons/, sizes/ and proxies/ (runs), best_of_n/, policies/ (runs), measured/. What is found of them is one
+JSON object, overoptimize.json, which the page shows and docs/overoptimize.md describes.
 
 Shapes: P measured prompts, N completions of each in the pool, K points of a curve.
 """
@@ -35,8 +35,8 @@ def overoptimize(
 ) -> dict[str, Any] | None:
     """What is found, which is also OUT/overoptimize.json; None where it was stopped, and the same call goes on.
 
-    `gold` are rewards by name, beside those that the recipe names. Raises UserError for anything in the recipe, the prompts, the gold reward or
-    the folder that cannot work.
+    `gold` are rewards by name, beside those that the recipe names. Raises UserError for anything in the recipe, the prompts, the gold
+    reward or the folder that cannot work.
     """
     with ExitStack() as stack:
         work = open_work(recipe, out, weighted(recipe.gold, gold or {}, stack), watch or Quiet())

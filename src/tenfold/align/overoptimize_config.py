@@ -161,9 +161,7 @@ def layers_and_embed(size: str) -> tuple[int, int] | None:
     if found := SIZE.fullmatch(size):
         return int(found[1]), int(found[2])
     if not Path(size).expanduser().exists():
-        raise UserError(
-            f"proxies.sizes has {size!r}, which is no LAYERSxEMBED, such as 2x64, and nothing that exists.\n  Give one of them."
-        )
+        raise UserError(f"proxies.sizes has {size!r}, which is no LAYERSxEMBED, such as 2x64, and no directory.\n  Give one of them.")
     return None
 
 

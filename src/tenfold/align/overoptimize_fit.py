@@ -89,8 +89,8 @@ def peak(form: Form, alpha: float, beta: float) -> float:
 def fit(form: Form, kl_PK: np.ndarray, score_PK: np.ndarray, cut: float = 0.0, repeats: int = 1000, seed: int = 0) -> Fit:
     """The law of the mean scores of P prompts, with intervals from samples of the prompts, drawn with replacement.
 
-    `kl_PK` is in nats, of each prompt. Points nearer to the start than d = `cut` are left out: at 0 the law of reinforcement learning has no
-    finite slope. The scatter from one training to another is not in the intervals.
+    `kl_PK` is in nats, of each prompt. Points nearer to the start than d = `cut` are left out: at 0 the law of reinforcement learning has
+    no finite slope. The scatter from one training to another is not in the intervals.
     """
     kl_PK, score_PK = np.asarray(kl_PK, np.float64), np.asarray(score_PK, np.float64)
     d_K = _distance(kl_PK.mean(0))

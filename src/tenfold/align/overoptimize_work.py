@@ -121,11 +121,12 @@ def _kl(config: ModelConfig, temperature: float, vocab: int, params: Params, sta
 
     def microbatch(rows):
         tokens_BT, mask_BT = rows
-        said = []
-        for each in (params, start):
-            logits_BTV = logits(each, config, forward(each, config, tokens_BT).x_BTD) / temperature
-            said.append(jnp.where(jnp.arange(logits_BTV.shape[-1]) < vocab, logits_BTV, -jnp.inf))
-        return (forward_kl(*said) * mask_BT).sum(-1)
+
+        def said(weights):
+            logits_BTV = logits(weights, config, forward(weights, config, tokens_BT).x_BTD) / temperature
+            return jnp.where(jnp.arange(logits_BTV.shape[-1]) < vocab, logits_BTV, -jnp.inf)
+
+        return (forward_kl(said(params), said(start)) * mask_BT).sum(-1)
 
     return jax.lax.map(microbatch, (tokens_ABT, mask_ABT))
 

@@ -20,9 +20,9 @@ and proxy are drawn against sqrt(KL), with the laws fitted to them and their pea
     tenfold align overoptimize demo                          a small model and a gold reward that come with it
     tenfold align overoptimize DIR/overoptimize.yaml         go on where it was stopped
 
-MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. REWARD is what --reward of grpo is: the directory
-of a reward model, a function of yours as FILE.py:name, exact, number or code. DIR (runs/overoptimize) gets overoptimize.json, result.json,
-report.html, and all that they come of. What is there is not done again: the same command goes on where it was stopped.
+MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. REWARD is what --reward of grpo is: the
+directory of a reward model, a function of yours as FILE.py:name, exact, number or code. DIR (runs/overoptimize) gets overoptimize.json,
+result.json, report.html, and all that they come of. What is there is not done again: the same command goes on where it was stopped.
 
 `tenfold align overoptimize MODEL --help` lists every option, docs/overoptimize.md says what is measured."""
 

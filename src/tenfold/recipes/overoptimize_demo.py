@@ -1,4 +1,4 @@
-"""The demo of over-optimisation: a small model of Python's standard library, and a gold reward that is easily mistaken for a simpler one."""
+"""The demo of over-optimisation: a small model of Python's standard library, and a gold reward that is easily taken for a simpler one."""
 
 import json
 import re
@@ -24,8 +24,8 @@ BEST = 7
 def gold(prompts: list[str], completions: list[str]) -> list[float]:
     """Different words are good up to BEST of them, and bad beyond; a word said again is bad.
 
-    Few completions of a small model have so many, so that pairs mostly say: more words. A proxy that has learned no more is wrong where it is
-    pushed to.
+    Few completions of a small model have so many, so that pairs mostly say: more words. A proxy that has learned no more is wrong where it
+    is pushed to.
     """
     found = []
     for text in completions:

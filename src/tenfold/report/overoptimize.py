@@ -58,13 +58,7 @@ def render(found: dict[str, Any], title: str) -> str:
         ],
         cut=found["cut"],
         repeats=found["repeats"],
-        samples=[
-            (
-                proxy["name"],
-                [(each["prompt"], each["text"], number(each["gold"]), number(each["proxy"])) for each in proxy["rl"]["samples"]],
-            )
-            for proxy in proxies
-        ],
+        samples=[(proxy["name"], [_sample(each) for each in proxy["rl"]["samples"]]) for proxy in proxies],
     )
 
 
@@ -139,9 +133,14 @@ def _law(fit: dict[str, Any], way: str, farthest: float, colour: int) -> list[Se
     return [Series("", d, d * (alpha - beta * away), "raw", colour)]
 
 
+def _sample(each: dict[str, Any]) -> tuple[str, str, str, str]:
+    return each["prompt"], each["text"], number(each["gold"]), number(each["proxy"])
+
+
 def _note(way: str, found: dict[str, Any]) -> str:
     if way == "best_of_n":
         largest = 2 ** int(math.log2(found["pool"]))
-        return f"n = 1, 2, 4 up to {largest:,}, read off a pool of {found['pool']:,} completions of each prompt; the KL is log n - (n - 1) / n."
+        pool = f"read off a pool of {found['pool']:,} completions of each prompt"
+        return f"n = 1, 2, 4 up to {largest:,}, {pool}; the KL is log n - (n - 1) / n."
     weight = f", with {found['kl_weight']:g} times the KL against it" if found["kl_weight"] else ", with nothing against the KL"
     return f"{found['method'].upper()}{weight}; the KL is measured, place by place, on what each policy writes."
