@@ -36,7 +36,8 @@ def test_help_comes_without_jax(run_python):
         import contextlib, io, sys
         from tenfold.cli import main
         for arguments in (["align"], ["align", "--help"], ["align", "sft"], ["align", "sft", "MODEL", "--help"], ["align", "walk"],
-                          ["align", "sft", "none.yaml"], ["align", "sft", "MODEL", "--chat.epochs", "-1"]):
+                          ["align", "overoptimize"], ["align", "overoptimize", "demo", "--help"], ["align", "sft", "none.yaml"],
+                          ["align", "sft", "MODEL", "--chat.epochs", "-1"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
                     main(arguments)
@@ -45,7 +46,7 @@ def test_help_comes_without_jax(run_python):
                     code = ended.code or 0
             print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
     """
-    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 4 + ["2 False False"] * 3
+    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 6 + ["2 False False"] * 3
 
 
 def test_help_names_what_is_of_chats(tenfold):

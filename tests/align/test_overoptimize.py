@@ -1,5 +1,6 @@
 """Over-optimisation from end to end, on a model of digits: gold knows what is right, proxies learn it from a few pairs."""
 
+import inspect
 import json
 import math
 from dataclasses import replace
@@ -13,7 +14,10 @@ from tenfold.align.overoptimize_config import BestOf, Comparisons, FitConfig, Ov
 from tenfold.align.overoptimize_work import Quiet, open_work
 from tenfold.align.policy_config import RewardConfig, RolloutConfig
 from tenfold.align.rewards import Weighted
+from tenfold.cli.align import ACTIONS
 from tenfold.errors import UserError
+from tenfold.objectives.chosen import chosen_logprobs
+from tenfold.train.recipe import save_recipe
 from tiny_policy import programs_kept, write_prompts, write_start
 
 SUMS = [(a, b) for a in range(4) for b in range(4)]
@@ -35,6 +39,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overoptimize")
     write_start(folder / "start")
     write_prompts(folder / "prompts.jsonl", SUMS)
+    (folder / "mine.py").write_text(inspect.getsource(gold))
     return folder
 
 
@@ -42,6 +47,7 @@ def recipe(folder, **changes) -> OveroptimizeRecipe:
     small = OveroptimizeRecipe(
         str(folder / "start"),
         (str(folder / "prompts.jsonl"),),
+        gold=RewardConfig((f"{folder}/mine.py:gold",)),
         rollout=RolloutConfig(completions=4, max_tokens=4),
         comparisons=Comparisons((64,), noise=0.1, held_out=32),
         proxies=Proxies(("1x32",), epochs=8.0, batch=16, learning_rate=3e-3),
@@ -64,7 +70,17 @@ class Told(Quiet):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return overoptimize(recipe(folder), folder / "out", {"gold": gold})
+    """By the command, from a file."""
+    save_recipe(recipe(folder), folder / "asked.yaml")
+    assert ACTIONS["overoptimize"]([str(folder / "asked.yaml"), "--out", str(folder / "out")]) == 0
+    return json.loads((folder / "out" / "overoptimize.json").read_text())
+
+
+def test_the_command_leaves_a_page_and_a_result(found, folder):
+    result = json.loads((folder / "out" / "result.json").read_text())
+    assert result["finished"] and [law["way"] for law in result["laws"]] == ["best_of_n", "rl"]
+    assert result["laws"][0]["alpha"] == found["proxies"][0]["best_of_n"]["fit"]["alpha"]
+    assert "1x32-64" in (folder / "out" / "report.html").read_text()
 
 
 def test_curves_begin_at_the_start_and_the_proxy_gains(found):
@@ -91,19 +107,19 @@ def test_files_say_what_was_asked(found, folder):
 def test_nothing_is_done_twice_and_new_fits_need_nothing_else(found, folder):
     watch = Told()
     before = (folder / "out" / "overoptimize.json").read_bytes()
-    again = overoptimize(recipe(folder), folder / "out", {"gold": gold}, watch)
+    again = overoptimize(recipe(folder), folder / "out", watch=watch)
     assert again == found and not watch.stages and (folder / "out" / "overoptimize.json").read_bytes() == before
-    other = overoptimize(recipe(folder, fit=FitConfig(0.0, 60)), folder / "out", {"gold": gold}, watch)
+    other = overoptimize(recipe(folder, fit=FitConfig(0.0, 60)), folder / "out", watch=watch)
     assert other["repeats"] == 60 and not watch.stages
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_a_killed_one_goes_on_to_them(found, folder):
     """Killed while it measured the policies: one measurement is lost."""
-    once = overoptimize(recipe(folder), folder / "once", {"gold": gold})
+    once = overoptimize(recipe(folder), folder / "once")
     file = folder / "once" / "measured" / "1x32-64.json"
     file.write_text(json.dumps(json.loads(file.read_text())[:-1]))
-    assert overoptimize(recipe(folder), folder / "once", {"gold": gold}) == once
+    assert overoptimize(recipe(folder), folder / "once") == once
     assert [once[name] for name in ("proxies", "gold")] == [found[name] for name in ("proxies", "gold")]
 
 
@@ -114,7 +130,7 @@ def test_ppo_and_a_proxy_of_another_width(folder):
         rl=Rl("ppo", steps=2, batch=16, learning_rate=1e-3, every=2, samples=8, kl=0.1),
         proxies=Proxies(("1x16",), batch=16, learning_rate=3e-3),
     )
-    (proxy,) = overoptimize(small, folder / "ppo", {"gold": gold})["proxies"]
+    (proxy,) = overoptimize(small, folder / "ppo")["proxies"]
     assert proxy["rl"]["fit"]["verdict"] == "few"  # two points, one of which is the start
     assert proxy["parameters"] < 10_000 and proxy["rl"]["kl"][-1] > 0
 
@@ -127,14 +143,11 @@ def test_the_distance_is_the_kl_of_what_was_drawn(folder):
     kl = np.concatenate([work.distance(moved, part) for part in parts])
     ratios = []
     for part in parts:
-        logp = []
-        for params in (moved, work.params):
-            from tenfold.objectives.chosen import chosen_logprobs
-
-            logp.append(chosen_logprobs(params, work.config, part.tokens_BT, part.targets_BT, 1.0, work.tokenizer.vocab).logp_BT)
-        ratios.append(((np.asarray(logp[0]) - np.asarray(logp[1])) * part.mask_BT).sum(-1))
+        rows = work.config, part.tokens_BT, part.targets_BT, 1.0, work.tokenizer.vocab
+        now, before = (np.asarray(chosen_logprobs(params, *rows).logp_BT) for params in (moved, work.params))
+        ratios.append(((now - before) * part.mask_BT).sum(-1))
     ratio = np.concatenate(ratios)
-    assert kl.mean() == pytest.approx(ratio.mean(), abs=4 * ratio.std() / math.sqrt(len(ratio))) and kl.mean() > 0.01
+    assert kl.mean() == pytest.approx(ratio.mean(), abs=float(4 * ratio.std() / math.sqrt(len(ratio)))) and kl.mean() > 0.01
     assert kl.std() < ratio.std()
     assert work.distance(work.params, parts[0]) == pytest.approx(0, abs=1e-5)
 
@@ -156,20 +169,20 @@ def test_the_distance_is_the_kl_of_what_was_drawn(folder):
 def test_what_cannot_work_is_refused_before_anything_is_drawn(folder, tmp_path, changes, said):
     changes = {name: str(folder / "prompts.jsonl") if value == "PROMPTS" else value for name, value in changes.items()}
     with pytest.raises(UserError) as refused:
-        overoptimize(recipe(folder, **changes), tmp_path / "out", {} if "gold" in changes else {"gold": gold})
+        overoptimize(recipe(folder, **changes), tmp_path / "out")
     assert said in str(refused.value)
     assert not (tmp_path / "out" / "pool.json").exists()
 
 
 def test_a_gold_reward_that_tells_nothing_apart_is_refused(folder, tmp_path):
     with pytest.raises(UserError, match="gives 1 to all 64 completions"):
-        overoptimize(recipe(folder), tmp_path / "out", {"gold": lambda prompts, completions: [1.0] * len(prompts)})
+        overoptimize(recipe(folder, gold=RewardConfig()), tmp_path / "out", {"gold": lambda prompts, completions: [1.0] * len(prompts)})
     assert not (tmp_path / "out" / "pool.json").exists()
 
 
 def test_a_folder_of_another_recipe_is_refused(found, folder):
     with pytest.raises(UserError, match=r"begun with another recipe:\n    best_of.pool: 16 there, 32 asked for"):
-        overoptimize(recipe(folder, best_of=BestOf(32)), folder / "out", {"gold": gold})
+        overoptimize(recipe(folder, best_of=BestOf(32)), folder / "out")
 
 
 @pytest.mark.parametrize(
