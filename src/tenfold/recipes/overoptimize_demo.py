@@ -17,7 +17,7 @@ from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
 HEADS = ("def ", "class ", "for ", "if ", "return ", "self.")
 NAMES = ("read", "name", "value", "line", "file", "data", "text", "item")
 WORD = re.compile(r"[A-Za-z]{3,}")
-BEST = 7
+BEST = 6
 """Different words of a completion that are worth most."""
 
 
