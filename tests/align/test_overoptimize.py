@@ -171,13 +171,14 @@ def test_what_cannot_work_is_refused_before_anything_is_drawn(folder, tmp_path, 
     with pytest.raises(UserError) as refused:
         overoptimize(recipe(folder, **changes), tmp_path / "out")
     assert said in str(refused.value)
-    assert not (tmp_path / "out" / "pool.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_gold_reward_that_tells_nothing_apart_is_refused(folder, tmp_path):
-    with pytest.raises(UserError, match="gives 1 to all 64 completions"):
+def test_a_gold_reward_that_tells_nothing_apart_is_refused_and_not_in_its_mends_way(folder, tmp_path):
+    with pytest.raises(UserError, match="only 0 of 64 can be compared"):
         overoptimize(recipe(folder, gold=RewardConfig()), tmp_path / "out", {"gold": lambda prompts, completions: [1.0] * len(prompts)})
-    assert not (tmp_path / "out" / "pool.json").exists()
+    assert not (tmp_path / "out" / "comparisons").exists()
+    open_work(recipe(folder), tmp_path / "out", Weighted({"gold": gold}), Quiet())
 
 
 def test_a_folder_of_another_recipe_is_refused(found, folder):

@@ -17,7 +17,7 @@ from tenfold.align.overoptimize_config import OveroptimizeRecipe, size_name
 from tenfold.align.overoptimize_fit import fit, samples
 from tenfold.align.overoptimize_pairs import draw_pairs, pool
 from tenfold.align.overoptimize_policies import optimised
-from tenfold.align.overoptimize_proxies import Proxy, pool_scores, proxy_start, train_proxy
+from tenfold.align.overoptimize_proxies import Proxy, pool_scores, train_proxy
 from tenfold.align.overoptimize_work import Quiet, Work, open_work
 from tenfold.align.reward_pool import weighted
 from tenfold.align.rewards import Reward
@@ -40,10 +40,8 @@ def overoptimize(
     """
     with ExitStack() as stack:
         work = open_work(recipe, out, weighted(recipe.gold, gold or {}, stack), watch or Quiet())
-        for size in recipe.sizes:
-            proxy_start(work, size)  # what cannot be is refused before anything is drawn
-        drawn = pool(work)
         draw_pairs(work)
+        drawn = pool(work)
         proxies = []
         for size in recipe.sizes:
             for count in recipe.comparisons.counts:

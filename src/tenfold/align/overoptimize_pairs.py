@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.align.overoptimize_work import PAIRS, POOL, Work
+from tenfold.align.overoptimize_work import DRAWN, PAIRS, POOL, Work
 from tenfold.align.prompts import Example
 from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
@@ -21,19 +21,13 @@ ROUNDS = 8
 
 
 def pool(work: Work) -> dict[str, Any]:
-    """{"completions": [P][N], "gold": [P][N]} of the start on the measured prompts. Raises UserError where the gold reward tells none
-    apart."""
+    """{"completions": [P][N], "gold": [P][N]} of the start on the measured prompts."""
     file, N = work.out / "pool.json", work.recipe.best_of.pool
     if not file.exists():
         work.watch.stage(f"{N} completions of each of {len(work.measured)} prompts, by the start")
         asked = [example for example in work.measured for _ in range(N)]
         texts = work.texts(work.params, asked, POOL)
         gold_PN = work.worth(asked, texts).reshape(-1, N)
-        if gold_PN.std() == 0:
-            raise UserError(
-                f"the gold reward gives {gold_PN[0, 0]:g} to all {gold_PN.size} completions of the start: there is nothing to optimise.\n"
-                "  Name a gold reward that tells them apart, or a start that it tells apart."
-            )
         rows = [texts[first : first + N] for first in range(0, len(texts), N)]
         write_json(file, {"completions": rows, "gold": gold_PN.tolist()})
     return json.loads(file.read_text("utf-8"))
@@ -41,12 +35,12 @@ def pool(work: Work) -> dict[str, Any]:
 
 def pairs_file(work: Work, count: int) -> Path:
     """Where the first `count` pairs are."""
-    return work.out / "comparisons" / f"{count}.jsonl"
+    return work.out / DRAWN / f"{count}.jsonl"
 
 
 def held_out_file(work: Work) -> Path:
     """Where the pairs are that no proxy learns from."""
-    return work.out / "comparisons" / "held_out.jsonl"
+    return work.out / DRAWN / "held_out.jsonl"
 
 
 def draw_pairs(work: Work) -> None:

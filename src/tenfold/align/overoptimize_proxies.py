@@ -16,13 +16,12 @@ from tenfold.align.comparison import train_on_comparisons
 from tenfold.align.comparison_config import ComparisonRecipe, RewardModel
 from tenfold.align.overoptimize_config import layers_and_embed, size_name
 from tenfold.align.overoptimize_pairs import held_out_file, pairs_file
-from tenfold.align.overoptimize_work import Work
+from tenfold.align.overoptimize_work import Work, sized
 from tenfold.align.reward_model import load_reward_model
 from tenfold.corpus.files import new_directory
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params, init_params, restack
-from tenfold.scaling.dial import turned
 from tenfold.tokens.config import DataConfig
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig, save_recipe
@@ -92,18 +91,6 @@ def proxy_start(work: Work, size: str) -> Path:
             save_recipe(Recipe("size", model=config), folder / "recipe.yaml")
             write_json(folder / "result.json", {"finished": True})
     return path
-
-
-def sized(config: ModelConfig, layers: int, embed: int) -> ModelConfig:
-    """The start's shape with so many layers, so wide; heads stay as wide as they are. Raises UserError for what is none."""
-    if embed == config.embed and layers > config.layers:
-        raise UserError(f"proxies.sizes has {layers}x{embed}, but the start has {config.layers} layers.\n  Use {config.layers} or fewer.")
-    if embed % config.width:
-        raise UserError(
-            f"proxies.sizes has {layers}x{embed}, but the start's heads are {config.width} wide.\n"
-            f"  Use a multiple of it, such as {layers}x{max(1, embed // config.width) * config.width}."
-        )
-    return replace(config if embed == config.embed else turned(config, embed // config.width, "width"), layers=layers)
 
 
 def _weights(work: Work, config: ModelConfig) -> Params:

@@ -25,6 +25,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward, logits
 from tenfold.objectives.distill import forward_kl
+from tenfold.scaling.dial import turned
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.config import DataConfig
@@ -35,6 +36,8 @@ from tenfold.train.start import Start, fitted, open_start, start_params
 
 ROWS = 256
 """Completions that are drawn at once."""
+DRAWN = "comparisons"
+"""In a folder: what is drawn first, and written when all of it can be used."""
 OF_THE_DEMO = ("start", "prompts.jsonl")
 """What may lie in a folder before anything is measured in it."""
 LOOKED_AT = 16
@@ -136,17 +139,32 @@ def open_work(recipe: OveroptimizeRecipe, out: Path, gold: Weighted, watch: Quie
 
     Raises UserError for what cannot work, and where the folder was begun with something else.
     """
-    for size in recipe.sizes if recipe.proxies.sizes else ():
-        layers_and_embed(size)
     found = open_start(Recipe("start", start=recipe.start))
-    start = _start_recipe(recipe, found, out)
     tokenizer = found.tokenizer()
     if tokenizer is None:
         raise UserError(f"{recipe.start} has no tokenizer to encode prompts with.\n  Name a run that has one.")
+    start = _start_recipe(recipe, found, out)
+    for size in recipe.proxies.sizes:
+        if asked := layers_and_embed(size):
+            sized(start.model, *asked)
+        else:
+            open_start(Recipe("size", start=size))
     learned, measured = _prompts(recipe)
     work = Work(recipe, out, start, tokenizer, gold, learned, measured, watch)
     _begin(work, found)
     return work
+
+
+def sized(config: ModelConfig, layers: int, embed: int) -> ModelConfig:
+    """The start's shape with so many layers, so wide; heads stay as wide as they are. Raises UserError for what is none."""
+    if embed == config.embed and layers > config.layers:
+        raise UserError(f"proxies.sizes has {layers}x{embed}, but the start has {config.layers} layers.\n  Use {config.layers} or fewer.")
+    if embed % config.width:
+        raise UserError(
+            f"proxies.sizes has {layers}x{embed}, but the start's heads are {config.width} wide.\n"
+            f"  Use a multiple of it, such as {layers}x{max(1, embed // config.width) * config.width}."
+        )
+    return replace(config if embed == config.embed else turned(config, embed // config.width, "width"), layers=layers)
 
 
 def _start_recipe(recipe: OveroptimizeRecipe, found: Start, out: Path) -> Recipe:
@@ -180,8 +198,12 @@ def _prompts(recipe: OveroptimizeRecipe) -> tuple[list[Example], list[Example]]:
 
 
 def _begin(work: Work, found: Start) -> None:
+    """Notes what the folder is of. Where nothing was drawn yet another recipe may begin, or a refused one would be in its mend's way."""
     recipe, out, file = work.recipe, work.out, work.out / FILE
-    if file.exists():
+    if file.exists() and not (out / DRAWN).exists():
+        for name in ("data.json", "start.json"):
+            (out / name).unlink(missing_ok=True)
+    elif file.exists():
         changed = {n: v for n, v in differences(load_as(OveroptimizeRecipe, file), recipe).items() if not n.startswith(MAY_CHANGE)}
         if changed:
             rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
