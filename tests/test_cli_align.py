@@ -66,6 +66,12 @@ def test_help_names_what_is_of_chats(tenfold):
         (("sft", "MODEL", "--data", "names.jsonl", "--model.context", "48"), "has no chat template.\n  Take one of alpaca, chatml"),
         (("sft", "MODEL", "--data", "names.jsonl", "--template", "plan", "--model.context", "48"), "the chat template is 'plan'"),
         (("sft", "MODEL/recipe.yaml"), "is a recipe of documents"),
+        (("overoptimize", "MODEL", "--gold", "exact"), "data.paths is empty: there are no prompts"),
+        (("overoptimize", "MODEL", "--data", "names.jsonl"), "gold.names is empty: nothing says what a completion is truly worth"),
+        (("overoptimize", "none", "--data", "names.jsonl", "--gold", "exact"), "none does not exist"),
+        (("overoptimize", "none.yaml"), "There is no file 'none.yaml'"),
+        (("overoptimize", "MODEL", "--rl.batch", "12"), "rl.batch is 12, which rollout.completions 8 of each prompt do not divide"),
+        (("distill", "demo"), "distill.teacher names no model to learn from"),
     ],
 )
 def test_refusals_say_the_mend(tenfold, model, tmp_path, arguments, said):

@@ -1,6 +1,7 @@
 """A student learns from what a teacher's file says, and the teacher is read once."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -43,8 +44,7 @@ def student(folder, **changes) -> DistillRecipe:
     return replace(DistillRecipe(recipe, Distill(str(folder / "teacher"), top=16)), **changes)
 
 
-@pytest.mark.parametrize("microbatches", [1, 2])
-@pytest.mark.parametrize("weight", [1.0, 0.25])
+@pytest.mark.parametrize(("weight", "microbatches"), [(1.0, 1), (0.25, 2)])
 def test_a_step_follows_the_gradient_of_the_whole_distributions(weight, microbatches):
     """With all tokens stored; written down again without microbatches, weights of 0 left out of the means."""
     key = jax.random.split(jax.random.key(0), 4)
@@ -60,17 +60,25 @@ def test_a_step_follows_the_gradient_of_the_whole_distributions(weight, microbat
 
     cut = lambda x: x.reshape(microbatches, -1, *x.shape[1:])  # noqa: E731
     optimizer = optax.sgd(1.0)
-    expected = jax.tree.map(lambda p, g: p - g, params, jax.grad(loss)(params))
+    expected = jax.tree.map(lambda p, g: p - g, params, jax.jit(jax.grad(loss))(params))
     state = state_of(params, CONFIG, optimizer, make_mesh(MeshConfig(), jax.devices()[:1]))
     taught = Taught(DeviceBatch(*map(cut, (tokens, targets, weights)), None), *map(cut, stored(said, CONFIG.vocab, 2.0)))
-    found, metrics = learn_step(CONFIG, optimizer, Distill("t", 2.0, CONFIG.vocab, weight), state, taught, None)
+    step = jax.jit(partial(learn_step, CONFIG, optimizer, Distill("t", 2.0, CONFIG.vocab, weight)))
+    found, metrics = step(state, taught, None)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found.params, expected)
     assert float(metrics.loss) > 0
 
 
-def test_a_student_is_trained_resumes_and_asks_the_teacher_once(folder):
+@pytest.fixture(scope="module")
+def trained(folder):
+    """(the run, what was said)."""
     said = []
-    run = distill(student(folder), folder / "student", say=said.append)
+    return distill(student(folder), folder / "student", say=said.append), said
+
+
+@pytest.mark.slow
+def test_a_student_is_trained_resumes_and_asks_the_teacher_once(trained, folder):
+    run, said = trained
     assert run.result["finished"] and run.result["command"] == "align distill"
     assert said[0] == "the teacher reads 6 batches" and len(list((folder / "student" / "teacher").glob("*.npz"))) == 6
     losses = [row["held_out_loss"] for row in run.metrics() if "held_out_loss" in row]
@@ -99,8 +107,8 @@ def test_what_cannot_work_is_refused(folder, tmp_path, changes, said):
         distill(asked, tmp_path / "out")
 
 
-def test_another_teacher_or_temperature_is_another_run(folder):
-    distill(student(folder), folder / "student", say=lambda _: None)
+@pytest.mark.slow
+def test_another_teacher_or_temperature_is_another_run(trained, folder):
     with pytest.raises(UserError, match="was begun with another distill"):
         distill(student(folder, distill=Distill(str(folder / "teacher"), 1.0, 16)), folder / "student")
 

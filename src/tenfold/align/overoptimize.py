@@ -21,6 +21,7 @@ from tenfold.align.overoptimize_proxies import Proxy, pool_scores, train_proxy
 from tenfold.align.overoptimize_work import Quiet, Work, open_work
 from tenfold.align.reward_pool import weighted
 from tenfold.align.rewards import Reward
+from tenfold.errors import UserError
 from tenfold.evaluate.statistics import interval
 from tenfold.model.params import parameter_count
 from tenfold.objectives.best_of_n import best_of_each, best_of_n_kl
@@ -38,6 +39,8 @@ def overoptimize(
     `gold` are rewards by name, beside those that the recipe names. Raises UserError for anything in the recipe, the prompts, the gold
     reward or the folder that cannot work.
     """
+    if not (recipe.gold.names or gold):
+        raise UserError("gold.names is empty: nothing says what a completion is truly worth.\n  Name a reward with --gold.")
     with ExitStack() as stack:
         work = open_work(recipe, out, weighted(recipe.gold, gold or {}, stack), watch or Quiet())
         draw_pairs(work)
