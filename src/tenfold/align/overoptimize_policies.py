@@ -78,15 +78,14 @@ def policy_recipe(work: Work, proxy: Proxy, spread: float) -> PolicyRecipe:
 
 
 def measure(work: Work, params: Params, reward) -> dict[str, Any]:
-    """Means over each prompt's completions: gold and proxy as they score, nats of KL to the start, tokens; and some completions."""
+    """Means over each prompt's completions: gold and proxy as they score, nats of KL to the start; and some completions."""
     samples = work.recipe.rl.samples
     asked = [example for example in work.measured for _ in range(samples)]
     parts = work.draw(params, asked, MEASURED)
     texts = [text for part in parts for text in part.completions][: len(asked)]
     kl = np.concatenate([work.distance(params, part) for part in parts])[: len(asked)]
-    length = np.concatenate([part.lengths_B for part in parts])[: len(asked)]
     scores = {"gold": work.worth(asked, texts), "proxy": np.asarray(reward([example["prompt"] for example in asked], texts), np.float64)}
-    by_prompt = {name: x.reshape(-1, samples).mean(1).tolist() for name, x in (scores | {"kl": kl, "length": length}).items()}
+    by_prompt = {name: x.reshape(-1, samples).mean(1).tolist() for name, x in (scores | {"kl": kl}).items()}
     places = range(0, len(asked), max(samples, samples * (len(work.measured) // SHOWN)))
     shown = [
         {"prompt": asked[i]["prompt"], "text": texts[i], "gold": float(scores["gold"][i]), "proxy": float(scores["proxy"][i])}
