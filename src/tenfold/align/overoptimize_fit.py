@@ -15,7 +15,7 @@ import numpy as np
 from tenfold.evaluate.statistics import LEVEL
 
 Form = Literal["best_of_n", "rl"]
-Verdict = Literal["peak", "beyond", "rises", "falls", "few"]
+Verdict = Literal["peak", "nearer", "beyond", "rises", "few"]
 FEWEST = 3
 """Points away from the start: two would be met exactly by any alpha and beta."""
 
@@ -35,22 +35,23 @@ class Fit:
 
     form: Form
     verdict: Verdict
-    """peak: within what was measured. beyond: further out than that. rises: the law has none. falls: the score is best at the start. few:
+    """peak: within what was fitted. nearer: between it and the start, or at the start. beyond: further out. rises: the law has none. few:
     too few points to fit anything, and all numbers are None."""
     points: int
     """That were fitted."""
+    nearest: float
     farthest: float
-    """The largest d that was measured."""
+    """The least and the largest d that were fitted."""
     alpha: Estimate
     beta: Estimate
     peak: Estimate
-    """d*. Outside of what was measured it says where the law has its peak, which nothing has seen."""
+    """d*. Outside of what was fitted it says where the law has its peak, which nothing has seen."""
     peak_score: float | None
     """R(d*)."""
     explained: float | None
     """1 - the squares that are left over those of the scores about their mean."""
     within: float | None
-    """The share of the bootstrap's samples whose peak is within what was measured."""
+    """The share of the bootstrap's samples whose peak is within what was fitted."""
 
     def written(self) -> dict[str, Any]:
         """For JSON."""
@@ -95,13 +96,14 @@ def fit(form: Form, kl_PK: np.ndarray, score_PK: np.ndarray, cut: float = 0.0, r
     kl_PK, score_PK = np.asarray(kl_PK, np.float64), np.asarray(score_PK, np.float64)
     d_K = _distance(kl_PK.mean(0))
     used_K = (d_K > 0) & (d_K >= cut)
-    farthest, count = float(d_K.max(initial=0.0)), int(used_K.sum())
+    count, farthest = int(used_K.sum()), float(d_K[used_K].max(initial=0.0))
+    nearest = float(d_K[used_K].min(initial=farthest))
     nothing = Estimate(None, None, None)
     if count < FEWEST or np.linalg.matrix_rank(features(form, d_K[used_K])) < 2:
-        return Fit(form, "few", count, farthest, nothing, nothing, nothing, None, None, None)
+        return Fit(form, "few", count, nearest, farthest, nothing, nothing, nothing, None, None, None)
     score_K = score_PK.mean(0)
     alpha, beta = least_squares(form, d_K[used_K], score_K[used_K])
-    at, nearest = peak(form, alpha, beta), float(d_K[used_K].min())
+    at = peak(form, alpha, beta)
     drawn_R = np.array([_drawn(form, kl_PK, score_PK, used_K, each_P) for each_P in samples(len(kl_PK), repeats, seed)])
     peaks_R = drawn_R[:, 2]
     left_K = score_K[used_K] - law(form, alpha, beta, d_K[used_K])
@@ -110,6 +112,7 @@ def fit(form: Form, kl_PK: np.ndarray, score_PK: np.ndarray, cut: float = 0.0, r
         form,
         _verdict(at, nearest, farthest),
         count,
+        nearest,
         farthest,
         Estimate(alpha, *_interval(drawn_R[:, 0])),
         Estimate(beta, *_interval(drawn_R[:, 1])),
@@ -139,7 +142,7 @@ def _verdict(at: float, nearest: float, farthest: float) -> Verdict:
     if np.isinf(at):
         return "rises"
     if at < nearest:
-        return "falls"
+        return "nearer"
     return "peak" if at <= farthest else "beyond"
 
 

@@ -45,7 +45,7 @@ def demo() -> OveroptimizeRecipe:
         comparisons=Comparisons((250, 2000), noise=0.1, held_out=512),
         proxies=Proxies(("1x16", "1x64", "3x64"), epochs=4.0, batch=32, learning_rate=1e-3),
         best_of=BestOf(1024),
-        rl=Rl(steps=80, batch=64, learning_rate=1e-3, every=4, samples=32),
+        rl=Rl(steps=80, batch=64, learning_rate=3e-4, every=4, samples=32),
     )
 
 

@@ -107,7 +107,7 @@ def _peak(fit: dict[str, Any]) -> str:
     return {
         "beyond": f"none up to d = {fit['farthest']:.2f}; the law's is further out",
         "rises": f"none: gold rises up to d = {fit['farthest']:.2f}",
-        "falls": "none: the start is best",
+        "nearer": f"none from d = {fit['nearest']:.2f} on; the law's is nearer to the start",
         "few": f"not fitted: {fit['points']} points away from the start",
     }[fit["verdict"]]
 
