@@ -35,9 +35,9 @@ def test_help_comes_without_jax(run_python):
     program = """
         import contextlib, io, sys
         from tenfold.cli import main
-        for arguments in (["align"], ["align", "--help"], ["align", "sft"], ["align", "sft", "MODEL", "--help"], ["align", "walk"],
-                          ["align", "overoptimize"], ["align", "overoptimize", "demo", "--help"], ["align", "sft", "none.yaml"],
-                          ["align", "sft", "MODEL", "--chat.epochs", "-1"]):
+        for arguments in (["align"], ["align", "--help"], ["align", "sft"], ["align", "sft", "MODEL", "--help"],
+                          ["align", "overoptimize"], ["align", "overoptimize", "demo", "--help"], ["align", "walk"],
+                          ["align", "sft", "none.yaml"], ["align", "sft", "MODEL", "--chat.epochs", "-1"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
                     main(arguments)
