@@ -35,7 +35,8 @@ def test_help_comes_without_jax(run_python):
     program = """
         import contextlib, io, sys
         from tenfold.cli import main
-        for arguments in (["align"], ["align", "--help"], ["align", "sft"], ["align", "sft", "MODEL", "--help"], ["align", "walk"],
+        for arguments in (["align"], ["align", "--help"], ["align", "sft"], ["align", "sft", "MODEL", "--help"],
+                          ["align", "overoptimize"], ["align", "overoptimize", "demo", "--help"], ["align", "walk"],
                           ["align", "sft", "none.yaml"], ["align", "sft", "MODEL", "--chat.epochs", "-1"]):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(io.StringIO()) as complaint:
                 try:
@@ -45,7 +46,7 @@ def test_help_comes_without_jax(run_python):
                     code = ended.code or 0
             print(code, len(shown.getvalue()) > 4, "jax" in sys.modules)
     """
-    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 4 + ["2 False False"] * 3
+    assert run_python(program, devices=1).splitlines() == ["0 True False"] * 6 + ["2 False False"] * 3
 
 
 def test_help_names_what_is_of_chats(tenfold):
@@ -65,6 +66,12 @@ def test_help_names_what_is_of_chats(tenfold):
         (("sft", "MODEL", "--data", "names.jsonl", "--model.context", "48"), "has no chat template.\n  Take one of alpaca, chatml"),
         (("sft", "MODEL", "--data", "names.jsonl", "--template", "plan", "--model.context", "48"), "the chat template is 'plan'"),
         (("sft", "MODEL/recipe.yaml"), "is a recipe of documents"),
+        (("overoptimize", "MODEL", "--gold", "exact"), "data.paths is empty: there are no prompts"),
+        (("overoptimize", "MODEL", "--data", "names.jsonl"), "gold.names is empty: nothing says what a completion is truly worth"),
+        (("overoptimize", "none", "--data", "names.jsonl", "--gold", "exact"), "none does not exist"),
+        (("overoptimize", "none.yaml"), "There is no file 'none.yaml'"),
+        (("overoptimize", "MODEL", "--rl.batch", "12"), "rl.batch is 12, which rollout.completions 8 of each prompt do not divide"),
+        (("distill", "demo"), "distill.teacher names no model to learn from"),
     ],
 )
 def test_refusals_say_the_mend(tenfold, model, tmp_path, arguments, said):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.objectives.best_of_n import best_of_n, best_of_n_kl
+from tenfold.objectives.best_of_n import best_of_each, best_of_n, best_of_n_kl
 
 
 @given(st.integers(0, 100), st.integers(1, 7))
@@ -40,3 +40,12 @@ def test_the_kl_is_that_of_a_fine_uniform_choice(n):
     u = (np.arange(200_000) + 0.5) / 200_000
     density = n * u ** (n - 1)
     assert best_of_n_kl(n) == pytest.approx((density * np.log(density)).mean(), abs=1e-4)
+
+
+def test_each_prompt_has_its_own_pool():
+    """A row a prompt, a column an n; a proxy is its own best gold."""
+    random = np.random.default_rng(0)
+    proxy, gold = random.normal(size=(3, 20)), random.normal(size=(3, 20))
+    found = best_of_each(proxy, gold, [1, 4, 20])
+    assert found == pytest.approx(np.array([[best_of_n(p, g, n) for n in (1, 4, 20)] for p, g in zip(proxy, gold, strict=True)]))
+    assert (np.diff(best_of_each(gold, gold, [1, 4, 20])) > 0).all() and (best_of_each(gold, gold, [4]) > found[:, 1:2]).all()

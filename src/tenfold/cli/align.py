@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from tenfold.cli.align_overoptimize import overoptimize
 from tenfold.cli.align_policy import ACTIONS as POLICY
 from tenfold.cli.parse import parse
 from tenfold.errors import UserError
@@ -12,6 +13,8 @@ from tenfold.errors import UserError
 HELP = """usage: tenfold align sft MODEL --data FILE ... [--template NAME] [--out DIR] ...
        tenfold align sft RECIPE.yaml [--out DIR] ...
        tenfold align grpo|ppo|reward|dpo MODEL --data FILE ...
+       tenfold align distill RECIPE --teacher MODEL ...
+       tenfold align overoptimize MODEL --data FILE --gold REWARD ...
 
 Makes a model that was trained on text do what people ask.
 
@@ -19,7 +22,7 @@ Makes a model that was trained on text do what people ask.
     tenfold align sft model.gguf --data alpaca.jsonl --template chatml --lora.rank 8 --optimizer.learning-rate 1e-4
     tenfold align sft model.gguf --data alpaca.jsonl --template chatml --show 3     the first conversations, [[what is trained on]] marked
     tenfold align sft runs/sft/recipe.yaml                                          go on where a run was stopped; --out DIR: again
-    tenfold align grpo                                                              the same of grpo, ppo, reward and dpo
+    tenfold align grpo                                                              the same of grpo, ppo, reward, dpo, distill
 
 sft is supervised fine-tuning. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. FILE is JSON
 lines, an object each: messages [{"role", "content"}, ...], or instruction and output (and perhaps input), instruction and answer,
@@ -71,4 +74,4 @@ def _sft(argv: list[str]) -> int:
     return run_sft(options.recipe, options.out, options.show)
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"sft": _sft} | POLICY
+ACTIONS: dict[str, Callable[[list[str]], int]] = {"sft": _sft} | POLICY | {"overoptimize": overoptimize}

@@ -1,4 +1,4 @@
-"""`tenfold align grpo`, `ppo`, `reward` and `dpo`: learning from rewards and from preferences."""
+"""`tenfold align grpo`, `ppo`, `reward`, `dpo` and `distill`: learning from rewards, from preferences and from a larger model."""
 
 from collections.abc import Callable
 from dataclasses import make_dataclass, replace
@@ -9,12 +9,13 @@ from tenfold.cli.parse import parse
 
 HELP = """usage: tenfold align grpo|ppo MODEL --data PROMPTS.jsonl --reward REWARD ... [--out DIR] ...
        tenfold align reward|dpo MODEL --data COMPARISONS.jsonl [--out DIR] ...
-       tenfold align grpo|ppo|reward|dpo RUN/align.yaml [--out DIR] ...
+       tenfold align distill RECIPE --teacher MODEL [--data TEXTS] [--out DIR] ...
+       tenfold align grpo|ppo|reward|dpo|distill RUN/align.yaml [--out DIR] ...
 
 grpo and ppo train a model to write what a reward likes, dpo to write what was preferred, and reward makes a model that says what was
-preferred. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. PROMPTS.jsonl holds an object with
-`prompt` in each line, and what the reward reads: `answer`, `test`. COMPARISONS.jsonl: {"prompt", "answers": [best, ..., worst]} or
-{"prompt", "chosen", "rejected"}.
+preferred. distill trains a student, RECIPE being what `tenfold train` takes, on text and on what a larger model says of it. MODEL is a run
+directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. PROMPTS.jsonl holds an object with `prompt` in each line, and
+what the reward reads: `answer`, `test`. COMPARISONS.jsonl: {"prompt", "answers": [best, ..., worst]} or {"prompt", "chosen", "rejected"}.
 
     tenfold align grpo runs/sft --data sums.jsonl --reward exact --rollout.max-tokens 8 --optimizer.learning-rate 1e-4
     tenfold align grpo runs/sft --data problems.jsonl --reward code --reward.run-code
@@ -22,6 +23,7 @@ preferred. MODEL is a run directory, a directory with a Hugging Face checkpoint 
     tenfold align reward runs/sft --data ranked.jsonl
     tenfold align ppo runs/sft --data prompts.jsonl --reward runs/reward
     tenfold align dpo runs/sft --data pairs.jsonl --dpo.beta 0.1
+    tenfold align distill demo --teacher runs/large --data texts/ --distill.temperature 2 --distill.top 32
     tenfold align ppo runs/ppo/align.yaml                            go on where a run was stopped; --out DIR: again
 
 REWARD is exact or number (the line's `answer`), code (its `test`, in a sandbox), the directory of a reward model, or a function of yours:
@@ -62,6 +64,14 @@ def dpo(argv: list[str]) -> int:
     return _learn("dpo", argv, find_comparison, run_comparison, {"dpo": Dpo})
 
 
+def distill(argv: list[str]) -> int:
+    """Trains a student on text and on a teacher's probabilities. The same command continues a run that was stopped."""
+    from tenfold.align.distill_config import Distill
+    from tenfold.recipes.distill import find_distill, run_distill
+
+    return _learn("distill", argv, find_distill, run_distill, {"distill": Distill})
+
+
 def _learn(action: str, argv: list[str], find: Callable, run: Callable, parts: dict[str, type]) -> int:
     """The exit code of `tenfold align ACTION ARGV`: what `find` says of the model or file, its `parts` as the words change them, `run`."""
     import tyro
@@ -88,10 +98,10 @@ def _asks_for_help(argv: list[str]) -> bool:
 
 
 def _long(words: list[str]) -> list[str]:
-    """--data and --reward are short for --data.paths and --reward.names."""
-    for short, long in (("--data", "--data.paths"), ("--reward", "--reward.names")):
+    """--data, --reward and --teacher are short for --data.paths, --reward.names and --distill.teacher."""
+    for short, long in (("--data", "--data.paths"), ("--reward", "--reward.names"), ("--teacher", "--distill.teacher")):
         words = [long + word.removeprefix(short) if word == short or word.startswith(f"{short}=") else word for word in words]
     return words
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"grpo": grpo, "ppo": ppo, "reward": reward, "dpo": dpo}
+ACTIONS: dict[str, Callable[[list[str]], int]] = {"grpo": grpo, "ppo": ppo, "reward": reward, "dpo": dpo, "distill": distill}

@@ -2,7 +2,11 @@
 
 Sources: the estimator from one pool, Nakano et al. 2021 (WebGPT), appendix I, as Gao et al. 2022 use it; the KL, Stiennon et al. 2020,
 appendix G.3, and that it is an upper bound where answers can come twice, Beirami et al. 2024. Numbers of the host, in float64.
+
+Shapes: P prompts with a pool of N answers each, K values of n.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import gammaln
@@ -14,13 +18,26 @@ def best_of_n(proxy_N: np.ndarray, gold_N: np.ndarray, n: int) -> float:
     Unbiased for n fresh answers, as the pool's are: of all C(N, n) choices, the i-th lowest by proxy is the best of C(i - 1, n - 1). Equal
     proxies share their weight. Raises ValueError unless 1 <= n <= N.
     """
-    proxy_N, gold_N, N = np.asarray(proxy_N, np.float64), np.asarray(gold_N, np.float64), len(proxy_N)
-    if not 1 <= n <= N or gold_N.shape != proxy_N.shape:
-        raise ValueError(f"the best of {n} from {N} answers with {gold_N.size} gold scores")
+    return float(best_of_each([proxy_N], [gold_N], [n])[0, 0])
+
+
+def best_of_each(proxy_PN: np.ndarray | Sequence, gold_PN: np.ndarray | Sequence, ns: Sequence[int]) -> np.ndarray:
+    """f64[P, K]: `best_of_n` of each prompt's own pool for every n. With the proxy as its own gold: what the proxy thinks it has won.
+
+    Raises ValueError unless 1 <= n <= N for all of them.
+    """
+    proxy_PN, gold_PN = np.asarray(proxy_PN, np.float64), np.asarray(gold_PN, np.float64)
+    N = proxy_PN.shape[-1]
+    if gold_PN.shape != proxy_PN.shape or not all(1 <= n <= N for n in ns):
+        raise ValueError(f"the best of {', '.join(map(str, ns))} from {N} answers with {gold_PN.shape[-1]} gold scores")
+    by_rank_KN = [_weights(N, n) for n in ns]
+    return np.stack([_each(proxy_N, gold_N, by_rank_KN) for proxy_N, gold_N in zip(proxy_PN, gold_PN, strict=True)])
+
+
+def _each(proxy_N: np.ndarray, gold_N: np.ndarray, by_rank_KN: list[np.ndarray]) -> np.ndarray:
     order_N = np.argsort(proxy_N, kind="stable")
     _, group_N, count = np.unique(proxy_N[order_N], return_inverse=True, return_counts=True)
-    weight_N = (np.bincount(group_N, _weights(N, n)) / count)[group_N]
-    return float(weight_N @ gold_N[order_N])
+    return np.array([(np.bincount(group_N, weight_N) / count)[group_N] @ gold_N[order_N] for weight_N in by_rank_KN])
 
 
 def _weights(N: int, n: int) -> np.ndarray:

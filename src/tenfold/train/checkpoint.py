@@ -68,9 +68,11 @@ class Checkpoints:
 
     def restore_params(self, like: Params) -> tuple[Params, int]:
         """The weights alone of the newest checkpoint that can be read, and its step."""
-        return self.newest(
-            lambda step: (self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(like))).model, step)
-        )
+        return self.newest(lambda step: (self.params_of(step, like), step))
+
+    def params_of(self, step: int, like: Params) -> Params:
+        """The weights alone of the checkpoint of that step, which is there."""
+        return self._manager.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(like))).model
 
     def newest(self, restore: Callable[[int], Found]) -> Found:
         """`restore(step)` of the newest checkpoint with which it succeeds. Raises UserError where there is none."""
