@@ -1,15 +1,23 @@
 """What every test shares: the CPU, repeatable properties, and Python processes of their own."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-# Before anything imports JAX. A cache of compiled programs would let one run of the suite depend on another.
+# Before anything imports JAX. Programs compiled in one test are kept for the others, as a run that goes on compiles again what the run before
+# it compiled; for this run of the suite alone, or one run would depend on another.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tenfold-programs-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")  # no test calls anybody
 # Tests compile much and compute little: LLVM's slowest passes would take half of their time.
 os.environ["XLA_FLAGS"] = f"--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}"

@@ -29,6 +29,14 @@ def test_every_size_has_every_ratio_and_every_budget():
             assert 0 <= rung.tokens - ratio * rung.parameters <= rung.recipe.train.batch * 2048
 
 
+def test_sizes_on_the_same_tokens():
+    made = rungs(replace(LADDER, tokens_per_parameter=(), isoflop=(), tokens=(2_000_000, 500_000_000)), DATA)
+    assert len(made) == 6 and [rung.name for rung in made[:3]] == ["size2-2M", "size3-2M", "size4-2M"]
+    for rung in made:
+        assert rung.budget == f"{rung.name.partition('-')[2][:-1]} million tokens"
+        assert 0 <= rung.tokens - 1e6 * float(rung.budget.split()[0]) <= rung.recipe.train.batch * 2048
+
+
 def test_a_ladder_is_its_yaml():
     assert from_dict(Ladder, to_dict(LADDER)) == LADDER
 
@@ -41,6 +49,7 @@ def test_a_ladder_is_its_yaml():
         (dict(sizes=(2, 3), tokens_per_parameter=(20.0,), isoflop=()), "2 rungs, but a law needs at least 3"),
         (dict(tokens_per_parameter=(20.0, 20.0)), "names a value twice"),
         (dict(isoflop=(0.0,)), "isoflop has 0"),
+        (dict(tokens=(0,)), "tokens has 0"),
         (dict(target=4), "target is 4, but must be above the largest size, 4"),
         (dict(recipe=replace(gpt3("125m"), start="elsewhere")), "start is elsewhere"),
     ],

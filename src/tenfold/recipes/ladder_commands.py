@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 Parse = Callable[..., Any]
 
-LADDER_HELP = """usage: tenfold ladder RECIPE [--sizes N ...] [--tokens-per-parameter X ...] [--isoflop C ...]
-                             [--budget-minutes M] [--out DIR] ...
+LADDER_HELP = """usage: tenfold ladder RECIPE [--sizes N ...] [--tokens-per-parameter X ...] [--tokens D ...]
+                             [--isoflop C ...] [--budget-minutes M] [--out DIR] ...
        tenfold ladder predict OUT --target SIZE [--law LAW]
        tenfold ladder verify OUT
        tenfold ladder compute-optimal OUT --flops C [--law LAW]

@@ -70,7 +70,7 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     write_json(out / "result.json", {"command": "ladder", "seconds": round(seconds, 1), "rungs": len(asked), "machine": machine()})
     console.print(f"Done in {duration(seconds)}. The page: {page(out)}")
     then = f"verify {out}" if (out / PREDICTION).exists() else f"predict {out} --target SIZE"
-    several = len(ladder.tokens_per_parameter) + len(ladder.isoflop) > 1  # or nothing tells size from tokens
+    several = len(ladder.tokens_per_parameter) + len(ladder.tokens) + len(ladder.isoflop) > 1  # or nothing tells size from tokens
     console.print(f"  next: tenfold ladder {then}" + (f"   tenfold ladder compute-optimal {out} --flops C" if several else ""))
     return 0
 

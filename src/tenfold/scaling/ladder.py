@@ -44,7 +44,7 @@ from tenfold.train.step import evaluate_step
 from tenfold.train.train import train
 
 TO_DO, DONE, ASIDE = "to do", "done", "set aside"
-MAY_GROW = ("sizes", "tokens_per_parameter", "isoflop", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")
+MAY_GROW = ("sizes", "tokens_per_parameter", "tokens", "isoflop", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")
 MEASURED_AT_ONCE = 8192  # tokens
 
 Watching = Callable[[Path], AbstractContextManager[Watch]]
@@ -105,7 +105,7 @@ def _check_place(ladder: Ladder, out: Path) -> None:
         raise UserError(
             f"{out} is a ladder of another recipe:\n{rows}\n  Sizes and tokens may be added to it; for anything else choose another --out."
         )
-    for name in ("sizes", "tokens_per_parameter", "isoflop"):
+    for name in ("sizes", "tokens_per_parameter", "tokens", "isoflop"):
         gone = [value for value in getattr(before, name) if value not in getattr(ladder, name)]
         if gone:
             raise UserError(

@@ -18,7 +18,7 @@ from tenfold.errors import UserError
 from tenfold.scaling.fit import LEVEL, Compared, Fit, compare, fit, plain
 from tenfold.scaling.ladder import Opened, Watching, facts, ladder_points, points_hash, recipe_of, rung_path, train_rung
 from tenfold.scaling.points import Point
-from tenfold.scaling.rungs import Ladder, Rung, by_ratio
+from tenfold.scaling.rungs import Ladder, Rung, by_ratio, by_tokens
 from tenfold.train.recipe import to_dict
 from tenfold.train.records import write_json
 
@@ -57,6 +57,8 @@ def target_rung(opened: Opened, target: int, ratio: float | None) -> Rung:
     ladder: Ladder = opened.ladder
     if ladder.sizes and target <= max(ladder.sizes):
         raise UserError(f"--target is {target}, but must be above the ladder's largest size, {max(ladder.sizes)}.")
+    if ratio is None and not ladder.tokens_per_parameter and ladder.tokens:
+        return by_tokens(ladder, target, ladder.tokens[0], opened.shared, opened.parts)
     if ratio is None and not ladder.tokens_per_parameter:
         raise UserError("this ladder has budgets only, so the target's tokens are not known.\n  Say --tokens-per-parameter.")
     return by_ratio(ladder, target, ratio or ladder.tokens_per_parameter[0], opened.shared, opened.parts)

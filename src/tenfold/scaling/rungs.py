@@ -28,6 +28,8 @@ class Ladder:
     """Heads of each model, of the recipe's own width: one dial that sets width, depth, batch and learning rate together."""
     tokens_per_parameter: tuple[float, ...] = (20.0,)
     """Every size is trained at each of these ratios of tokens to parameters, embeddings counted. 20 is Chinchilla's."""
+    tokens: tuple[int, ...] = ()
+    """Every size is also trained on each of these numbers of tokens, the same for all: what the size alone does, as in Kaplan's L(N)."""
     isoflop: tuple[float, ...] = ()
     """Budgets in FLOPs: every size is also trained on what each budget leaves it, C / (FLOPs a token)."""
     dial: Dial = "gpt3"
@@ -40,13 +42,13 @@ class Ladder:
 
     def __post_init__(self):
         _check_sizes(self)
-        for name in ("tokens_per_parameter", "isoflop"):
+        for name in ("tokens_per_parameter", "tokens", "isoflop"):
             values = getattr(self, name)
             if bad := [value for value in values if not 0 < value < math.inf]:
                 raise UserError(f"{name} has {bad[0]}, but must be above 0.")
             if len(set(values)) < len(values):
                 raise UserError(f"{name} names a value twice: {' '.join(f'{v:g}' for v in values)}.\n  Name each once.")
-        count = len(self.sizes) * (len(self.tokens_per_parameter) + len(self.isoflop))
+        count = len(self.sizes) * (len(self.tokens_per_parameter) + len(self.tokens) + len(self.isoflop))
         if count < LEAST:
             raise UserError(f"this ladder has {count} rungs, but a law needs at least {LEAST} points.\n  Name more sizes.")
         if self.held_out_tokens < 1:
@@ -112,6 +114,7 @@ def count(config: ModelConfig) -> int:
 def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
     """All rungs, cheapest first, on prepared data. `parts`: devices that a batch is cut over."""
     made = [by_ratio(ladder, size, ratio, data, parts) for size in ladder.sizes for ratio in ladder.tokens_per_parameter]
+    made += [by_tokens(ladder, size, tokens, data, parts) for size in ladder.sizes for tokens in ladder.tokens]
     made += [_by_budget(ladder, size, flops, data, parts) for size in ladder.sizes for flops in ladder.isoflop]
     return sorted(made, key=lambda rung: (rung.flops, rung.name))
 
@@ -120,6 +123,12 @@ def by_ratio(ladder: Ladder, size: int, ratio: float, data: DataConfig, parts: i
     """The rung of a size with so many tokens a parameter."""
     sized = at_size(ladder.recipe, size, ladder.dial, parts)
     return _rung(ladder, sized, size, ratio * count(sized.model), data, f"{ratio:g}x", f"{ratio:g} tokens a parameter")
+
+
+def by_tokens(ladder: Ladder, size: int, tokens: int, data: DataConfig, parts: int = 1) -> Rung:
+    """The rung of a size on so many tokens."""
+    sized = at_size(ladder.recipe, size, ladder.dial, parts)
+    return _rung(ladder, sized, size, tokens, data, f"{tokens / 1e6:g}M", f"{tokens / 1e6:g} million tokens")
 
 
 def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts: int) -> Rung:
