@@ -35,8 +35,9 @@ class Work:
 
 
 def ladder_demo() -> Ladder:
-    """Five models of 44 to 299 thousand parameters and the prediction of a sixth, on Python's standard library. It shows the road, not a law:
-    models so small are not on one line with larger ones (docs/ladder.md).
+    """Five models of 44 to 299 thousand parameters and the prediction of a sixth, on Python's standard library.
+
+    It shows the road, not a law: models so small are not on one line with larger ones (docs/ladder.md).
 
     A vocabulary of 512 and heads of 8 keep the embeddings' share small, which would bend the line at such sizes; so would layers, which
     come in whole numbers, and all have four.
