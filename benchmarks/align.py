@@ -135,7 +135,9 @@ def compare(folder: Path, method: str, sizes: Sizes, runs: int, trl_python: str,
         middle, slow, fast = (count / each for each in (statistics.median(found), max(found), min(found)))
         ratio = statistics.median(found) / statistics.median(wall["tenfold"])
         print(f"  {name:<16} {middle:9,.1f} {unit}  ({slow:,.1f} to {fast:,.1f})   ratio {ratio:.2f}", end="")
-        print(f"   first step {answers[name][0][0]:.1f} s   processors {spent[name]:.2f} s a step, ratio {spent[name] / spent['tenfold']:.2f}")
+        print(
+            f"   first step {answers[name][0][0]:.1f} s   processors {spent[name]:.2f} s a step, ratio {spent[name] / spent['tenfold']:.2f}"
+        )
     sys.stdout.flush()
     for side in sides.values():
         side.close()

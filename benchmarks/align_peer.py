@@ -18,10 +18,11 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 import trl  # noqa: E402
 from align_work import END, PAD, Sizes, even_words  # noqa: E402
-from datasets import load_dataset  # noqa: E402
+from datasets import disable_progress_bars, load_dataset  # noqa: E402
 from side import Steps  # noqa: E402
 
 logging.disable(logging.WARNING)
+disable_progress_bars()
 RATE = 1e-5
 
 
@@ -59,7 +60,9 @@ def make_trainer(folder: Path, method: str, sizes: Sizes, mode: str, out: str, c
         rollouts = dict(num_generations=sizes.group, max_completion_length=sizes.new)
         args = trl.GRPOConfig(**rollouts, **settings(out, mode, sizes.completions))
         return trl.GRPOTrainer(args=args, reward_funcs=even_words, **given)
-    return make_ppo(sizes, settings(out, mode, sizes.completions), given, folder)
+    from align_peer_ppo import make_ppo
+
+    return make_ppo(sizes, settings(out, mode, sizes.completions), start=folder / "start", **given)
 
 
 def main() -> None:
