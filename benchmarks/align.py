@@ -1,6 +1,6 @@
 """Steps of SFT, DPO, GRPO and PPO beside TRL's, on the same model, texts, batch and optimiser, on this machine.
 
-    python benchmarks/align.py --trl-python PATH_TO_A_PYTHON_WITH_TRL [--methods sft dpo grpo ppo] [--runs 7]
+    python benchmarks/align.py --peers-python PATH_TO_A_PYTHON_WITH_TRL [--ppo-python PATH] [--methods sft dpo grpo ppo] [--runs 7]
 
 A model of GPT-2's form with random weights, which Tenfold writes and both sides load: 4 layers, embed 256, vocabulary 4,096. SFT and DPO
 read 16 rows of 128 tokens a step, with nothing to pad or pack, and learn from answers; GRPO and PPO write 32 completions of 64 tokens to
@@ -117,12 +117,12 @@ def sft_steps(recipe, out: Path, steps: Steps) -> None:
             steps.done()
 
 
-def compare(folder: Path, method: str, sizes: Sizes, runs: int, trl_python: str, peers: list[str]) -> None:
+def compare(folder: Path, method: str, sizes: Sizes, runs: int, peers_python: str, peers: list[str]) -> None:
     """Interleaved steps of all sides, and a line for each."""
     peer = str(Path(__file__).with_name("align_peer.py"))
     told = [str(folder), method, json.dumps(asdict(sizes))]
     sides = {"tenfold": Side([sys.executable, __file__, "--serve", *told])}
-    sides |= {f"trl-{mode}": Side([trl_python, peer, *told, mode]) for mode in peers}
+    sides |= {f"trl-{mode}": Side([peers_python, peer, *told, mode]) for mode in peers}
     answers: dict[str, list[tuple[float, list[int]]]] = {name: [] for name in sides}
     for _ in range(runs + 2):
         for name, side in sides.items():
@@ -135,9 +135,8 @@ def compare(folder: Path, method: str, sizes: Sizes, runs: int, trl_python: str,
         middle, slow, fast = (count / each for each in (statistics.median(found), max(found), min(found)))
         ratio = statistics.median(found) / statistics.median(wall["tenfold"])
         print(f"  {name:<16} {middle:9,.1f} {unit}  ({slow:,.1f} to {fast:,.1f})   ratio {ratio:.2f}", end="")
-        print(
-            f"   first step {answers[name][0][0]:.1f} s   processors {spent[name]:.2f} s a step, ratio {spent[name] / spent['tenfold']:.2f}"
-        )
+        processors = f"processors {spent[name]:.2f} s a step, ratio {spent[name] / spent['tenfold']:.2f}"
+        print(f"   first step {answers[name][0][0]:.1f} s   {processors}")
     sys.stdout.flush()
     for side in sides.values():
         side.close()
@@ -145,7 +144,8 @@ def compare(folder: Path, method: str, sizes: Sizes, runs: int, trl_python: str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trl-python", default=os.environ.get("TRL_PYTHON"), help="a Python that has TRL; for PPO, TRL 1.8")
+    parser.add_argument("--peers-python", default=os.environ.get("PEERS_PYTHON"), help="a Python that has TRL")
+    parser.add_argument("--ppo-python", help="one that has TRL 1.12 or earlier, which still have PPO; without it PPO is left out")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=["bf16", "f32"])
     parser.add_argument("--runs", type=int, default=7)
@@ -155,12 +155,16 @@ def main() -> None:
         folder, method, sizes = options.serve
         serve_tenfold(Path(folder), method, Sizes(**json.loads(sizes)))
         return
-    if not options.trl_python:
-        sys.exit("Name a Python that has TRL: --trl-python PATH (benchmarks/README.md says how to make one).")
+    if not options.peers_python:
+        sys.exit("Name a Python that has TRL: --peers-python PATH (make bench makes one).")
     with tempfile.TemporaryDirectory() as folder:
         write_start(Path(folder), Sizes())
         for method in options.methods:
-            compare(Path(folder), method, Sizes(), options.runs, options.trl_python, options.peers)
+            python = options.ppo_python if method == "ppo" else options.peers_python
+            if python:
+                compare(Path(folder), method, Sizes(), options.runs, python, options.peers)
+            else:
+                print("\nppo is left out: name a Python that has TRL 1.12 with --ppo-python.")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
-import align  # noqa: E402
 from align_work import Sizes, even_words, write_texts, write_tokenizer  # noqa: E402
 
+import align  # noqa: E402
 from tenfold.tokens.tokenizer import Tokenizer  # noqa: E402
 
 SMALL = Sizes(layers=1, embed=16, heads=2, vocab=64, prompt=4, row=16, rows=4, new=4, completions=4, group=2, ppo_epochs=1, lines=8)
