@@ -1,5 +1,6 @@
 """A process that works when asked, a line at a time: what a benchmark interleaves."""
 
+import os
 import subprocess
 import sys
 import time
@@ -40,3 +41,28 @@ def answer_lines(work: Callable[[str], list[int]], version: str = "") -> None:
         start = time.perf_counter()
         tokens = work(line.strip())
         print(time.perf_counter() - start, *tokens, flush=True)
+
+
+class Steps:
+    """The other end, where a trainer runs by itself and only says when a step is done: it stands still between lines, and ends with them.
+
+    It answers with the seconds, and with the milliseconds of processors, which other programs on the machine move less. What is printed
+    otherwise goes to standard error.
+    """
+
+    def __init__(self, version: str = ""):
+        self._out = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
+        print("ready", version, file=self._out, flush=True)
+        self._wait()
+
+    def done(self) -> None:
+        """Answers the line that asked for the step, and waits for the next."""
+        spent = round(1000 * (time.process_time() - self._spent))
+        print(time.perf_counter() - self._start, spent, file=self._out, flush=True)
+        self._wait()
+
+    def _wait(self) -> None:
+        if not sys.stdin.readline():
+            sys.exit()
+        self._start, self._spent = time.perf_counter(), time.process_time()

@@ -21,6 +21,7 @@ from tenfold.align.prompts import chosen
 from tenfold.align.reward_model import ModelReward, read_demonstrations
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
+from tenfold.model.host_memory import keep_freed_memory
 from tenfold.model.params import Params, map_params, parameter_count
 from tenfold.objectives.reward import calibration, demonstration_bias
 from tenfold.sharding.axes import RULES, make_mesh, sharding
@@ -87,6 +88,7 @@ def train_on_comparisons(comparison: ComparisonRecipe, out: Path | str | None = 
         raise UserError("comparisons are learned by one process, on as many devices as it has.\n  Leave --coordinator out.")
     start = open_start(comparison.recipe)
     comparison = replace(comparison, recipe=fitted(comparison.recipe, start, path))
+    keep_freed_memory()
     data, mesh = comparison.recipe.data, make_mesh(comparison.recipe.mesh)
     _check(comparison, mesh)
     train, held_out = split(read_comparisons(data.paths), data.held_out)

@@ -24,6 +24,7 @@ from tenfold.align.reward_pool import weighted
 from tenfold.align.rewards import Reward
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
+from tenfold.model.host_memory import keep_freed_memory
 from tenfold.model.params import parameter_count
 from tenfold.sharding.axes import RULES, make_mesh
 from tenfold.tokens.tokenizer import Tokenizer
@@ -57,6 +58,7 @@ def train_policy(
     policy = replace(policy, recipe=fitted(policy.recipe, start, path))
     data = policy.recipe.data
     examples, held_out = read_prompts(data.paths), read_prompts([data.held_out]) if data.held_out else []
+    keep_freed_memory()
     mesh = make_mesh(policy.recipe.mesh)
     _check_rows(policy, mesh)
     with ExitStack() as stack:
