@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-# Before anything imports JAX. What one test compiles is kept for the others, as a run that goes on compiles again what the one before it did:
-# for this run of the suite alone, or one would depend on another.
+# Before anything imports JAX. What one test compiles is kept for the others of this run of the suite, as a run that goes on compiles again
+# what the one before it did; not for the next, or one would depend on another.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tenfold-programs-")

@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tenfold.align.comparison_config import Dpo, RewardModel
+from tenfold.align.comparison_config import Dpo, Kto, RewardModel
 from tenfold.align.comparison_step import Judge, learn
 from tenfold.align.comparisons import Ranked
+from tenfold.align.ensemble import first_members, learn_all
 from tenfold.align.headed import first_headed, headed_params
+from tenfold.align.kto_step import kto_learn
+from tenfold.align.labelled import LabelledRows
 from tenfold.align.policy_config import Grpo, Ppo
 from tenfold.align.policy_round import on_host, placed
 from tenfold.align.policy_step import Learner, Rows, grpo_lessons, look, ppo_lessons, update
@@ -82,21 +85,28 @@ def comparison_update(method, mesh, microbatch, padding):
     tokens = np.pad(tokens, ((0, 0), (0, 0), (0, padding)), constant_values=7)
     mask = np.float32((place >= 4) & (place < length[..., None]))
     rows = Ranked(tokens, mask, length, rank, real, np.float32(np.arange(8) / 8))
-    if isinstance(method, Dpo):
+    if not isinstance(method, RewardModel):
         rows = Ranked(*(x[:, :2] if x.ndim > 1 else x for x in rows))
+    if isinstance(method, Kto):
+        rows = LabelledRows(rows.tokens_NKS, rows.mask_NKS, rows.real_NK, np.arange(8) % 3 == 0)
     trained = jax.device_put(params(), param_shardings(CONFIG, mesh))
     start = jax.device_put(jax.tree.map(lambda w: 0.9 * w, params()), param_shardings(CONFIG, mesh))
     if isinstance(method, RewardModel):
-        trained = first_headed(trained, CONFIG, jax.random.key(2))
+        members = method.ensemble
+        trained = first_headed(trained, CONFIG, jax.random.key(2)) if members == 1 else first_members([trained], CONFIG, 2, members)
+        rows = jax.tree.map(lambda x: np.concatenate([np.roll(x, member, 0) for member in range(members)]), rows)
     state = State(jnp.int32(0), trained, OPTIMIZER.init(trained))
     judge = Judge(method, CONFIG, own_weights, OPTIMIZER, 30)
-    state, figures = jax.jit(partial(learn, judge))(state, None, start, placed(rows, microbatch, mesh))
+    step = partial(kto_learn, judge) if isinstance(method, Kto) else partial(learn, judge)
+    step = partial(learn_all, judge, method.ensemble) if isinstance(method, RewardModel) else step
+    state, figures = jax.jit(step)(state, None, start, placed(rows, microbatch, mesh))
     return jax.device_get((state.params, figures))
 
 
 def main() -> None:
     cases = {name: partial(policy_update, method) for name, method in METHODS.items()}
     cases |= {"reward": partial(comparison_update, RewardModel()), "dpo": partial(comparison_update, Dpo())}
+    cases |= {"ensemble": partial(comparison_update, RewardModel(ensemble=2)), "kto": partial(comparison_update, Kto())}
     for name, case in cases.items():
         plain = case(make_mesh(MeshConfig(), jax.devices()[:1]), 8, 0)
         moved = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), plain[0].get("model", plain[0]), params())))

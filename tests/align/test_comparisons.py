@@ -15,6 +15,7 @@ from tenfold.align.prompts import chosen
 from tenfold.align.reward_model import load_reward_model
 from tenfold.align.rewards import find_reward
 from tenfold.errors import UserError
+from tenfold.recipes.policy import found_lines
 from tenfold.sharding.axes import make_mesh
 from tenfold.train.recipe import LoraConfig
 from tenfold.train.run import read_run
@@ -61,6 +62,16 @@ def test_a_reward_model_learns_the_order(reward_run):
     metrics = [json.loads(line) for line in (reward_run.path / "metrics.jsonl").read_text().splitlines()]
     assert metrics[0]["step"] == 0
     assert reward_run.result["held_out_accuracy"] > 0.9 and reward_run.result["held_out_loss"] < metrics[0]["held_out_loss"]
+
+
+def test_its_result_stands_beside_lengths(reward_run):
+    """The longer answer is always the better one here: no model is above the rule that says so, and the printed lines show both."""
+    result = reward_run.result
+    assert result["held_out_accuracy_low"] <= result["held_out_accuracy"] <= result["held_out_accuracy_high"]
+    assert (result["length_rule"], result["length_accuracy"], result["length_loss"] < 0.01) == ("longer", 1, True)
+    assert result["above_length"] == pytest.approx(result["held_out_accuracy"] - 1) and result["above_length_high"] <= 0
+    said = " ".join(found_lines(result))
+    assert f"held-out accuracy {result['held_out_accuracy']:.3f} (95%: " in said and "the longer answer is the better one: 1.000" in said
 
 
 def test_it_is_a_reward_that_is_read_at_a_texts_end_and_scores_demonstrations_0(reward_run, folder):

@@ -13,7 +13,7 @@ def found(run_python) -> dict[str, dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["grpo", "sequence", "longest", "ppo", "reward", "dpo"])
+@pytest.mark.parametrize("method", ["grpo", "sequence", "longest", "ppo", "reward", "dpo", "ensemble", "kto"])
 @pytest.mark.parametrize("way", ["mesh", "microbatches", "padding"])
 def test_an_update_is_the_same(found, method, way):
     """Weights, critic and figures after it, over completions of uneven lengths and prompts of uneven numbers of pairs, within 1e-5; the

@@ -39,6 +39,8 @@ def test_kto_by_hand():
     np.testing.assert_allclose(found, [1 - 1 / (1 + np.exp(-0.3)), 2 * (1 - 1 / (1 + np.exp(-0.7)))], rtol=1e-5)
     assert float(kto_reference(logp, ref)) == 0 and float(kto_reference(logp + 1.5, ref)) == pytest.approx(1.5)
     assert float(kto_reference(logp - 3, ref)) == 0, "an estimate of a KL is not below 0"
+    assert float(kto_reference(logp, ref, jnp.array([True, False]))) == 1, "log-ratios 1 and -1, of which the second is not there"
+    assert float(kto_reference(logp, ref, jnp.array([False, False]))) == 0
 
 
 def test_no_gradient_passes_through_ktos_reference():

@@ -64,6 +64,7 @@ def test_scores_far_apart_and_prompts_without_pairs_have_finite_gradients():
 def test_demonstrations_score_0_on_average():
     scores = jnp.float32([1.0, 2.0, 6.0])
     assert float((scores + demonstration_bias(scores)).mean()) == pytest.approx(0)
+    assert demonstration_bias(jnp.stack([scores, -scores])).tolist() == [-3, 3], "each member of an ensemble by itself"
 
 
 def test_calibration_by_hand():
@@ -78,4 +79,5 @@ def test_ensembles_by_hand():
     scores = jnp.float32([[1, 4], [3, 4]])
     assert pooled(scores).tolist() == [2, 4]
     assert pooled(scores, "worst").tolist() == [1, 4]
-    assert pooled(scores, "uncertainty", 0.5).tolist() == [1.5, 4]
+    assert pooled(scores, "variance", 0.5).tolist() == [1.5, 4]
+    assert pooled(3 * scores, "deviation", 0.5).tolist() == [4.5, 12], "deviations 3 and 0"

@@ -13,6 +13,13 @@ class RewardModel:
 
     demonstrations: str | None = None
     """JSON lines with `prompt` and `completion`, by people: at the end of training they are made to score 0 on average."""
+    ensemble: int = 1
+    """Models that are trained side by side, each with a head and an order of prompts of its own. Where they are a reward, reward.pool says
+    what they score together."""
+
+    def __post_init__(self):
+        if self.ensemble < 1:
+            raise UserError(f"reward_model.ensemble is {self.ensemble}, but must be at least 1; 4 or 5 are usual.")
 
 
 @dataclass(frozen=True)
@@ -29,17 +36,49 @@ class Dpo:
 
 
 @dataclass(frozen=True)
+class Kto:
+    """Learning from answers of which each is good or bad by itself (Ethayarajh et al. 2024)."""
+
+    beta: float = 0.1
+    """How near to its start the policy stays; larger is nearer."""
+    good_weight: float = 1.0
+    bad_weight: float = 1.0
+    """Of good and of bad answers in the loss. Where one kind is rare its weight goes up: good_weight x good ones over bad_weight x bad ones
+    is best between 1 and 4/3."""
+
+    def __post_init__(self):
+        if not self.beta > 0:
+            raise UserError(f"kto.beta is {self.beta}, but must be above 0; 0.1 is usual.")
+        for name in ("good_weight", "bad_weight"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"kto.{name} is {getattr(self, name)}, but must be 0 or more.")
+
+
+@dataclass(frozen=True)
 class ComparisonRecipe:
-    """Everything that decides a training on comparisons; train.batch counts prompts (reward models) or pairs (DPO)."""
+    """Everything that decides a training on comparisons; train.batch counts prompts (reward models), pairs (DPO) or answers (KTO)."""
 
     recipe: Recipe = field(default_factory=Recipe)
     reward_model: RewardModel | None = None
     dpo: Dpo | None = None
+    kto: Kto | None = None
 
     def __post_init__(self):
-        if (self.reward_model is None) == (self.dpo is None):
-            raise UserError("a recipe of comparisons has both or neither of reward_model and dpo.\n  Leave one of them.")
+        if sum(each is not None for each in (self.reward_model, self.dpo, self.kto)) != 1:
+            raise UserError("a recipe of comparisons has one of reward_model, dpo and kto, and no other.\n  Leave one of them.")
         if self.recipe.start is None:
             raise UserError("start names no model to train.\n  Name a run, a Hugging Face directory or a .gguf.")
         if self.recipe.mesh.sequence > 1:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but answers are read on whole rows.\n  Leave it at 1.")
+
+    @property
+    def method(self) -> RewardModel | Dpo | Kto:
+        """How it is learned."""
+        found = self.reward_model or self.dpo or self.kto
+        assert found is not None
+        return found
+
+    @property
+    def action(self) -> Literal["reward", "dpo", "kto"]:
+        """What `tenfold align` calls it."""
+        return "reward" if self.reward_model else "dpo" if self.dpo else "kto"

@@ -3,6 +3,7 @@
 Shapes: A microbatches of N prompts (or pairs) with K answers of S tokens. Denominators are of all microbatches together.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tenfold.align.comparison_config import Dpo, RewardModel
+from tenfold.align.comparison_config import Dpo, Kto, RewardModel
 from tenfold.align.comparisons import Ranked
 from tenfold.align.headed import last_scores, place_scores
 from tenfold.model.config import ModelConfig
@@ -26,7 +27,7 @@ from tenfold.train.state import State
 class Judge(NamedTuple):
     """The parts of a training on comparisons that do not change."""
 
-    method: RewardModel | Dpo
+    method: RewardModel | Dpo | Kto
     config: ModelConfig
     weights: Weights
     optimizer: optax.GradientTransformation
@@ -56,7 +57,7 @@ def judged(judge: Judge, trained: Params, base: Params | None, start: Params | N
         found = ranking_loss(score_NK, rows.rank_NK, rows.real_NK, rows.margin_N[:, None, None])
         loss, right, count, prompts = found.loss, found.right, found.pairs, found.prompts
     else:
-        assert start is not None  # a policy learns beside what it started from
+        assert isinstance(method, Dpo) and start is not None  # a policy learns beside what it started from
         logp_NK, ref_NK = (
             sequence_logprobs(
                 chosen_logprobs(params, judge.config, tokens_BS[:, :-1], tokens_BS[:, 1:], 1.0, judge.vocab).logp_BT, mask_BS[:, 1:]
@@ -83,6 +84,12 @@ def learn(judge: Judge, state: State, base: Params | None, start: Params | None,
         sums, _ = judged(judge, trained, base, start, microbatch)
         return sums.loss / whole, sums
 
+    return updated(judge, state, objective, rows)
+
+
+def updated(judge: Judge, state: State, objective: Callable, rows: Any) -> tuple[State, dict[str, Any]]:
+    """The State after an update by the gradient of `objective(trained, microbatch) -> (its part of the loss, Judged)`, and the figures."""
+
     def add(carry, microbatch):
         (_, sums), grads = jax.value_and_grad(objective, has_aux=True)(state.params, microbatch)
         return jax.tree.map(jnp.add, carry, (sums, grads)), None
@@ -96,7 +103,7 @@ def learn(judge: Judge, state: State, base: Params | None, start: Params | None,
 
 
 def figures_of(sums: Judged) -> dict[str, Any]:
-    """Loss of a prompt, share of pairs that are right, mean score."""
+    """Loss of a prompt (KTO: of an answer), share of pairs (answers) that are right, mean score."""
     return dict(
         loss=sums.loss / jnp.maximum(sums.prompts, 1),
         accuracy=sums.right / jnp.maximum(sums.pairs, 1),

@@ -5,7 +5,7 @@ or a pair {"prompt", "chosen", "rejected"}, perhaps with a "margin" by which the
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -77,9 +77,9 @@ def comparison(line: Example) -> Comparison:
     return found
 
 
-def split(found: list[Comparison], held_out: str | None) -> tuple[list[Comparison], list[Comparison]]:
+def split(found: list[Any], held_out: str | None, read: Callable[..., list[Any]] = read_comparisons) -> tuple[list[Any], list[Any]]:
     """(train, held out): a file's, or a twentieth by the hash of the prompt, so that no prompt is in both."""
-    measured = read_comparisons([held_out]) if held_out else [each for each in found if is_held_out(fingerprint(each.prompt), HELD_OUT)]
+    measured = read([held_out]) if held_out else [each for each in found if is_held_out(fingerprint(each.prompt), HELD_OUT)]
     asked = {each.prompt for each in measured}
     train = [each for each in found if each.prompt not in asked]
     if not train:

@@ -102,11 +102,22 @@ def _pair(row: dict, names: tuple[str, str], where: str) -> Conversation:
 
 
 def _messages(messages: Any, where: str) -> tuple[Message, ...]:
+    found = read_messages(messages, where)
+    if found[-1]["role"] != "assistant":
+        raise UserError(
+            f"{where}: messages ends with the {found[-1]['role']}'s, so there is no answer to learn.\n"
+            "  Add the assistant's, or cut it there."
+        )
+    return found
+
+
+def read_messages(messages: Any, where: str, name: str = "messages") -> tuple[Message, ...]:
+    """The messages of a value, in turn, whoever writes the last. Raises UserError naming `where` and the place of what is none."""
     if not isinstance(messages, list) or not messages:
-        raise UserError(f'{where}: messages is {_short(messages)}, but must be a list of {{"role": ..., "content": ...}}.')
+        raise UserError(f'{where}: {name} is {_short(messages)}, but must be a list of {{"role": ..., "content": ...}}.')
     found: list[Message] = []
     for number, message in enumerate(messages):
-        place = f"messages[{number}]"
+        place = f"{name}[{number}]"
         if not isinstance(message, dict) or "role" not in message or "content" not in message:
             raise UserError(f'{where}: {place} is {_short(message)}, but must be {{"role": ..., "content": ...}}.')
         role, due = message["role"], _due(found)
@@ -118,11 +129,6 @@ def _messages(messages: Any, where: str) -> tuple[Message, ...]:
                 "  A conversation may begin with system; then user and assistant take turns, user first."
             )
         found.append({"role": role, "content": _text(message["content"], f"{place}.content", where, may_be_empty=role == "system")})
-    if found[-1]["role"] != "assistant":
-        raise UserError(
-            f"{where}: messages ends with the {found[-1]['role']}'s, so there is no answer to learn.\n"
-            "  Add the assistant's, or cut it there."
-        )
     return tuple(found)
 
 

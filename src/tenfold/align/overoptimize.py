@@ -75,6 +75,7 @@ def summary(work: Work, rows: list[dict[str, Any]], gold_PN: np.ndarray) -> dict
         "gold": {"names": list(work.gold.rewards), "mean": float(gold_PN.mean()), "spread": float(gold_PN.std())},
         "prompts": {"learned": len(work.learned), "measured": len(work.measured)},
         "noise": recipe.comparisons.noise,
+        "ensemble": {"members": recipe.proxies.ensemble, "pool": recipe.proxies.pool, "penalty": recipe.proxies.penalty},
         "pool": recipe.best_of.pool,
         "method": recipe.rl.method,
         "kl_weight": recipe.rl.kl,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tenfold.align.policy_config import RewardConfig, RolloutConfig
+from tenfold.align.policy_config import Pool, RewardConfig, RolloutConfig, check_penalty
 from tenfold.errors import UserError
 
 FILE = "overoptimize.yaml"
@@ -46,8 +46,16 @@ class Proxies:
     epochs: float = 1.0
     batch: int = 32
     learning_rate: float = 1e-4
+    ensemble: int = 1
+    """Reward models of each proxy, which are optimised against together."""
+    pool: Pool = "mean"
+    """What they say together: their mean, the mean less penalty times their standard deviation, or their variance, or the worst."""
+    penalty: float = 1.0
 
     def __post_init__(self):
+        check_penalty("proxies", self.penalty)
+        if self.ensemble < 1:
+            raise UserError(f"proxies.ensemble is {self.ensemble}, but must be at least 1.")
         names = [Path(size).name for size in self.sizes]
         if len(set(names)) < len(names):
             raise UserError(f"proxies.sizes is {' '.join(self.sizes)}: two have one name.\n  Give each once, and directories unlike names.")

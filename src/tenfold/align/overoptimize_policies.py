@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.align.overoptimize_proxies import Proxy
+from tenfold.align.overoptimize_proxies import Proxy, load_proxy
 from tenfold.align.overoptimize_work import MEASURED, Work, prompts_file
 from tenfold.align.policy import train_policy
 from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RewardConfig
-from tenfold.align.reward_model import load_reward_model
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.tokens.config import DataConfig
@@ -42,7 +41,7 @@ def optimised(work: Work, proxy: Proxy, spread: float) -> list[dict[str, Any]] |
     if not train_policy(policy, path, watch=lambda step, figures: work.watch.step(step, steps, figures)).result.get("finished"):
         return None
     work.watch.stage(f"{work.recipe.rl.method} against {proxy.name}: measuring {len(wanted)} policies")
-    reward, like = load_reward_model(proxy.run.path), abstract_params(work.start.model, work.mesh)
+    reward, like = load_proxy(work, proxy), abstract_params(work.start.model, work.mesh)
     file.parent.mkdir(exist_ok=True)
     with Checkpoints(path / "checkpoints", keep=len(wanted)) as checkpoints:
         for step in wanted[len(found) :]:
@@ -72,7 +71,7 @@ def policy_recipe(work: Work, proxy: Proxy, spread: float) -> PolicyRecipe:
         train=train,
         start=recipe.start,
     )
-    reward = RewardConfig((str(proxy.run.path),), (1 / spread,))
+    reward = RewardConfig((str(proxy.run.path),), (1 / spread,), pool=recipe.proxies.pool, penalty=recipe.proxies.penalty)
     method: dict[str, Any] = {"grpo": Grpo(kl=rl.kl)} if rl.method == "grpo" else {"ppo": Ppo(kl=rl.kl)}
     return PolicyRecipe(plain, recipe.rollout, reward, **method)
 

@@ -17,7 +17,7 @@ from tenfold.align.comparison_config import ComparisonRecipe, RewardModel
 from tenfold.align.overoptimize_config import layers_and_embed, size_name
 from tenfold.align.overoptimize_pairs import held_out_file, pairs_file
 from tenfold.align.overoptimize_work import Work, sized
-from tenfold.align.reward_model import load_reward_model
+from tenfold.align.reward_model import ModelReward, load_reward_model
 from tenfold.corpus.files import new_directory
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
@@ -66,9 +66,8 @@ def train_proxy(work: Work, size: str, count: int) -> Proxy | None:
             start=str(start),
         )
         work.watch.stage(f"proxy {size_name(size)} on {count:,} pairs")
-        trained = train_on_comparisons(
-            ComparisonRecipe(reward, reward_model=RewardModel()), path, lambda step, figures: work.watch.step(step, steps, figures)
-        )
+        asked = ComparisonRecipe(reward, reward_model=RewardModel(ensemble=proxies.ensemble))
+        trained = train_on_comparisons(asked, path, lambda step, figures: work.watch.step(step, steps, figures))
         if not trained.result.get("finished"):
             return None
     return Proxy(name, size, count, read_run(path))
@@ -102,12 +101,17 @@ def _weights(work: Work, config: ModelConfig) -> Params:
     return work.params | {"blocks": restack(first, config.period)}
 
 
+def load_proxy(work: Work, proxy: Proxy) -> ModelReward:
+    """A proxy as a reward: what its ensemble says together."""
+    return load_reward_model(proxy.run.path, work.recipe.proxies.pool, work.recipe.proxies.penalty)
+
+
 def pool_scores(work: Work, proxy: Proxy, pool: dict[str, Any]) -> np.ndarray:
     """f64[P, N]: what a proxy thinks of the pool, from its file where it has been asked. Raises UserError where it tells none apart."""
     file = work.out / "best_of_n" / f"{proxy.name}.json"
     if not file.exists():
         work.watch.stage(f"proxy {proxy.name} scores the pool")
-        model = load_reward_model(proxy.run.path)
+        model = load_proxy(work, proxy)
         rows = zip(work.measured, pool["completions"], strict=True)
         scores = [model([example["prompt"]] * len(texts), texts) for example, texts in rows]
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from tenfold.align.policy_round import Drawn, Work, measure, one_step
 from tenfold.align.policy_state import abstract_policy, first_policy, rate_of
 from tenfold.align.prompts import read_prompts
 from tenfold.align.ptx import Pretraining
+from tenfold.align.reader import make_reader
 from tenfold.align.reward_pool import weighted
 from tenfold.align.rewards import Reward
 from tenfold.corpus.files import fingerprint
@@ -34,7 +35,7 @@ from tenfold.train.recipe import load_as, save_recipe, to_dict
 from tenfold.train.records import Records, Stopwatch, cut_back, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.signals import stop_on_signals
-from tenfold.train.start import base_params, bring_tokenizer, fitted, open_start, start_params
+from tenfold.train.start import base_params, bring_template, bring_tokenizer, fitted, open_start, start_params
 from tenfold.train.state import State
 
 Watch = Callable[[int, dict[str, Any]], None]
@@ -57,7 +58,7 @@ def train_policy(
     start = open_start(policy.recipe)
     policy = replace(policy, recipe=fitted(policy.recipe, start, path))
     data = policy.recipe.data
-    examples, held_out = read_prompts(data.paths), read_prompts([data.held_out]) if data.held_out else []
+    examples, held_out = read_prompts(data.paths, True), read_prompts([data.held_out], True) if data.held_out else []
     keep_freed_memory()
     mesh = make_mesh(policy.recipe.mesh)
     _check_rows(policy, mesh)
@@ -71,9 +72,12 @@ def train_policy(
             raise UserError(f"{policy.recipe.start} has no tokenizer to encode prompts with.\n  Name one with --data.tokenizer.")
         if not (path / "tokenizer").exists():
             tokenizer.save(path / "tokenizer")
+        reader = make_reader([*examples, *held_out], tokenizer, policy.recipe.chat.template, start.chat_template, str(policy.recipe.start))
+        bring_template(start, path, reader.chat.template.source if reader.chat else None)
         pretraining = Pretraining(policy, path) if policy.ppo and policy.ppo.ptx else None
-        work = Work(policy, path, mesh, tokenizer, reward, examples, held_out, pretraining)
-        begin_run(run, fingerprint(examples, held_out, pretraining.fingerprint if pretraining else None), start.fingerprint())
+        work = Work(policy, path, mesh, reader, reward, examples, held_out, pretraining)
+        read = [examples, held_out, pretraining.fingerprint if pretraining else None]
+        begin_run(run, fingerprint(*read, *([reader.chat.template.source] if reader.chat else [])), start.fingerprint())
         save_recipe(policy, path / FILE)
         state, finished = _fit(work, watch or _nobody)
     write_json(path / "result.json", _result(work, int(state.step), finished))

@@ -11,6 +11,10 @@ FILE = "align.yaml"
 """In a run's directory: all that made it, and what its command takes to make it again."""
 
 
+Pool = Literal["mean", "deviation", "variance", "worst"]
+"""How the scores of an ensemble become one: objectives/reward.py, `pooled`."""
+
+
 @dataclass(frozen=True)
 class RolloutConfig:
     """How completions are drawn."""
@@ -58,8 +62,13 @@ class RewardConfig:
     """For each completion, where there are workers."""
     late: float | None = None
     """The score of a completion that takes longer. None: it ends the run."""
+    pool: Pool = "mean"
+    """What a reward model that is an ensemble says: its members' mean, the mean less penalty times their standard deviation, or their
+    variance, or the worst, which is the lowest."""
+    penalty: float = 1.0
 
     def __post_init__(self):
+        check_penalty("reward", self.penalty)
         if self.weights and len(self.weights) != len(self.names):
             raise UserError(
                 f"reward.weights has {len(self.weights)} numbers for the {len(self.names)} of reward.names.\n  Give one each, or none."
@@ -68,6 +77,12 @@ class RewardConfig:
             raise UserError(f"reward.names is {' '.join(self.names)}: each reward once.\n  Give it more in reward.weights.")
         if self.workers < 0 or self.seconds <= 0:
             raise UserError(f"reward.workers is {self.workers} and reward.seconds {self.seconds}: at least 0, and above 0.")
+
+
+def check_penalty(name: str, penalty: float) -> None:
+    """Refuses a weight of an ensemble's spread that would reward it, or is no number."""
+    if not (math.isfinite(penalty) and penalty >= 0):
+        raise UserError(f"{name}.penalty is {penalty}, but must be 0 or more; 1 is usual.")
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from tenfold.align.policy_state import make_learner, policy_shardings
 from tenfold.align.policy_step import Figures, Learner, Lessons, Rows, Seen, Text, grpo_lessons, look, ppo_lessons, update
 from tenfold.align.prompts import Example, chosen
 from tenfold.align.ptx import Pretraining
+from tenfold.align.reader import Reader
 from tenfold.align.rewards import Weighted
 from tenfold.align.rollouts import Rollouts, check_prompts, gap, roll_out, row_keys
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.objectives.policy import adapted_beta
 from tenfold.sharding.axes import sharding
-from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.frozen import own_weights
 from tenfold.train.lora import merge
 from tenfold.train.meter import Diverged
@@ -39,7 +39,7 @@ class Work:
     policy: PolicyRecipe
     path: Path
     mesh: Mesh
-    tokenizer: Tokenizer
+    tokenizer: Reader
     reward: Weighted
     examples: list[Example]
     held_out: list[Example]
@@ -64,16 +64,12 @@ class Work:
                 "  Use the tokenizer that the model has learned."
             )
         self.learner = make_learner(self.policy, self.tokenizer.vocab)
-        prompts = [self.encode(example) for example in (*self.examples, *self.held_out)]
+        prompts = [self.tokenizer.prompt(example) for example in (*self.examples, *self.held_out)]
         self.longest = check_prompts(recipe.model, prompts, self.policy.rollout.max_tokens)
         self.look = jax.jit(partial(look, self.learner))
         where = policy_shardings(self.policy, self.learner, self.mesh)
         self.update = jax.jit(partial(update, self.learner), donate_argnums=0, out_shardings=(where, None))
         self.whole = jax.jit(lambda trained, base: merge(base, trained, recipe.lora)) if recipe.lora.rank else own_weights
-
-    def encode(self, example: Example) -> list[int]:
-        """A prompt's tokens; an empty one is the beginning of a document."""
-        return self.tokenizer.encode(example["prompt"]) or [self.tokenizer.end_of_text]
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def draw(work: Work, state: State, step: int, examples: list[Example]) -> Drawn:
     """A completion of each example by the weights as they are, and its scores."""
     params, config = work.whole(state.params, work.base), work.policy.recipe.model
     keys_B = row_keys(work.policy.recipe.train.seed, step, len(examples))
-    prompts = [work.encode(example) for example in examples]
+    prompts = [work.tokenizer.prompt(example) for example in examples]
     rollouts = roll_out(params, config, work.tokenizer, prompts, keys_B, work.policy.rollout, int(state.step), work.longest)
     texts = [example["prompt"] for example in examples]
     return Drawn(examples, rollouts, work.reward.each(texts, rollouts.completions, examples))

@@ -132,7 +132,7 @@ def weighted(config: RewardConfig, given: dict[str, Reward], stack: ExitStack) -
     """The rewards that a recipe names and those that are given; with workers, functions of a user in pools, which end with `stack`."""
     rewards = dict(given)
     for name in config.names:
-        reward = find_reward(name, config.run_code)
+        reward = find_reward(name, config.run_code, config.pool, config.penalty)
         pooled = config.workers and ":" in name
         rewards[name] = stack.enter_context(Pool(name, reward, config.workers, config.seconds, config.late)) if pooled else reward
     if not rewards:

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tenfold.align.policy_config import Pool
 from tenfold.align.prompts import Example
 from tenfold.errors import UserError
 from tenfold.evaluate.metrics import number as number_worth
@@ -166,8 +167,11 @@ def _module(place: str) -> Any:
 VERIFIERS: dict[str, Reward] = {"number": number, "exact": exact}
 
 
-def find_reward(spec: str, run_code: bool = False) -> Reward:
-    """A reward by its name: number, exact, code, the directory of a reward model, or a function of yours. Raises UserError for others."""
+def find_reward(spec: str, run_code: bool = False, pool: Pool = "mean", penalty: float = 1.0) -> Reward:
+    """A reward by its name: number, exact, code, the directory of a reward model, or a function of yours. Raises UserError for others.
+
+    `pool` and `penalty` are of reward models that are ensembles.
+    """
     if spec == "code":
         if not run_code:
             raise UserError(
@@ -180,7 +184,7 @@ def find_reward(spec: str, run_code: bool = False) -> Reward:
     if Path(spec).is_dir():
         from tenfold.align.reward_model import load_reward_model  # which imports JAX; pools do without
 
-        return load_reward_model(spec)
+        return load_reward_model(spec, pool, penalty)
     if ":" not in spec:
         raise UserError(
             f"the reward {spec!r} is none of {', '.join(VERIFIERS)}, code, and no directory of a reward model.\n"

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tenfold.align.policy_config import RolloutConfig
+from tenfold.align.reader import Reader
 from tenfold.errors import UserError
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.decode import Requests, bucket, decode_scored, prepare_for_decode
@@ -74,7 +75,7 @@ def check_prompts(config: ModelConfig, prompts: Sequence[Sequence[int]], max_tok
 def roll_out(
     params: Params,
     config: ModelConfig,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | Reader,
     prompts: Sequence[Sequence[int]],
     keys_B: jax.Array,
     rollout: RolloutConfig,

@@ -52,6 +52,10 @@ def kto_loss(
     return jnp.where(good_B, good_weight * jax.nn.sigmoid(-above_B), bad_weight * jax.nn.sigmoid(above_B))
 
 
-def kto_reference(logp_B: jax.Array, ref_B: jax.Array) -> jax.Array:
-    """max(0, the mean of log pi/ref over answers that belong to other prompts of the batch): KTO's estimate of KL(pi || ref)."""
-    return jnp.maximum((logp_B - ref_B).mean(), 0.0)
+def kto_reference(logp_B: jax.Array, ref_B: jax.Array, real_B: jax.Array | None = None) -> jax.Array:
+    """max(0, the mean of log pi/ref over answers that belong to other prompts of the batch): KTO's estimate of KL(pi || ref).
+
+    `real_B` says which there are; 0 where there is none.
+    """
+    real_B = jnp.ones(logp_B.shape, bool) if real_B is None else real_B
+    return jnp.maximum(jnp.where(real_B, logp_B - ref_B, 0.0).sum() / jnp.maximum(real_B.sum(), 1), 0.0)

@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+Pool = Literal["mean", "deviation", "variance", "worst"]
+"""How the scores of an ensemble become one."""
+
 
 class Compared(NamedTuple):
     """Sums over prompts, so that parts of a batch add up to the whole."""
@@ -47,8 +50,9 @@ def ranking_loss(score_NK: jax.Array, rank_NK: jax.Array, real_NK: jax.Array, ma
 
 
 def demonstration_bias(score_B: jax.Array) -> jax.Array:
-    """What to add to all scores so that demonstrations score 0 on average (InstructGPT, section 3.5): the loss does not know where 0 is."""
-    return -score_B.mean()
+    """What to add to all scores so that demonstrations score 0 on average (InstructGPT, section 3.5): the loss does not know where 0 is.
+    f32[E] of an ensemble's f32[E, B]."""
+    return -score_B.mean(-1)
 
 
 def calibration(ahead_P: jax.Array, bins: int = 10) -> jax.Array:
@@ -62,8 +66,11 @@ def calibration(ahead_P: jax.Array, bins: int = 10) -> jax.Array:
     return jnp.abs(off_bins).sum() / ahead_P.size
 
 
-def pooled(score_EB: jax.Array, how: Literal["mean", "worst", "uncertainty"] = "mean", weight: float = 0.1) -> jax.Array:
-    """An ensemble's score of each text: the mean, the lowest (WCO), or the mean less `weight` times the variance (UWO; Coste et al.)."""
+def pooled(score_EB: jax.Array, how: Pool = "mean", weight: float = 1.0) -> jax.Array:
+    """An ensemble's score of each text: the mean, the lowest (WCO), or the mean less `weight` times the members' standard deviation, or
+    their variance (UWO; Coste et al.)."""
     if how == "worst":
         return score_EB.min(0)
-    return score_EB.mean(0) - (weight * score_EB.var(0) if how == "uncertainty" else 0.0)
+    if how == "mean":
+        return score_EB.mean(0)
+    return score_EB.mean(0) - weight * (score_EB.std(0) if how == "deviation" else score_EB.var(0))

@@ -1,10 +1,10 @@
-"""`tenfold align grpo`, `ppo`, `reward` and `dpo`: their recipes, and what a person sees while they run."""
+"""`tenfold align grpo`, `ppo`, `reward`, `dpo` and `kto`: their recipes, and what a person sees while they run."""
 
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from tenfold.align.comparison_config import ComparisonRecipe, Dpo, RewardModel
+from tenfold.align.comparison_config import ComparisonRecipe, Dpo, Kto, RewardModel
 from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RolloutConfig
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
@@ -34,16 +34,16 @@ def find_policy(name: str, method: Method) -> PolicyRecipe:
     return PolicyRecipe(recipe, rollout, grpo=Grpo() if grpo else None, ppo=None if grpo else Ppo())
 
 
-def find_comparison(name: str, method: Literal["reward", "dpo"]) -> ComparisonRecipe:
+def find_comparison(name: str, method: Literal["reward", "dpo", "kto"]) -> ComparisonRecipe:
     """A new recipe for a model, or that of an align.yaml. Raises UserError for an align.yaml of another method.
 
-    Rates are InstructGPT's for reward models (9e-6, a cosine down to 10%) and TRL's for DPO (1e-6, a line down to 0).
+    Rates are InstructGPT's for reward models (9e-6, a cosine down to 10%) and TRL's for DPO (1e-6, a line down to 0), which KTO has too.
     """
     reward = method == "reward"
     if name.endswith((".yaml", ".yml")):
         found = load_as(ComparisonRecipe, Path(name))
-        if (found.reward_model is not None) != reward:
-            raise UserError(f"{name} is a recipe of {'dpo' if reward else 'reward'}, not of {method}.\n  Say so: tenfold align ...")
+        if found.action != method:
+            raise UserError(f"{name} is a recipe of {found.action}, not of {method}.\n  Say tenfold align {found.action} {name}.")
         return found
     rates = (
         OptimizerConfig(9e-6, weight_decay=0.0)
@@ -51,7 +51,8 @@ def find_comparison(name: str, method: Literal["reward", "dpo"]) -> ComparisonRe
         else OptimizerConfig(1e-6, weight_decay=0.0, decay="polynomial", final_fraction=0.0)
     )
     recipe = Recipe(method, start=name, model=CONTEXT, optimizer=rates, train=TrainConfig(steps=500, batch=32))
-    return ComparisonRecipe(recipe, reward_model=RewardModel() if reward else None, dpo=None if reward else Dpo())
+    methods = {"reward": {"reward_model": RewardModel()}, "dpo": {"dpo": Dpo()}, "kto": {"kto": Kto()}}
+    return ComparisonRecipe(recipe, **methods[method])
 
 
 def run_comparison(comparison: ComparisonRecipe, out: Path | None) -> int:
@@ -64,6 +65,8 @@ def run_comparison(comparison: ComparisonRecipe, out: Path | None) -> int:
     if not run.result.get("finished"):
         print(f"Stopped at step {run.result['steps']}, with a checkpoint. The same command goes on from there.")
         return 130
+    for line in found_lines(run.result):
+        print(line)
     following = (
         f"tenfold align ppo MODEL --data PROMPTS.jsonl --reward {path}"
         if comparison.reward_model
@@ -71,6 +74,25 @@ def run_comparison(comparison: ComparisonRecipe, out: Path | None) -> int:
     )
     print(f"Done: {path}\n  next: {following}")
     return 0
+
+
+def found_lines(result: dict[str, Any]) -> list[str]:
+    """What held-out comparisons said, and what length alone would have."""
+    if not result.get("held_out"):
+        return []
+
+    def shown(name: str, sign: str = "") -> str:
+        value, low, high = (result[f"{name}{end}"] for end in ("", "_low", "_high"))
+        return f"{value:{sign}.3f} (95%: {low:{sign}.3f} to {high:{sign}.3f})"
+
+    if "held_out_pairs" not in result:
+        accuracy = f"held-out accuracy {shown('held_out_accuracy')} on {result['held_out']:,} answers"
+        return [f"  {accuracy}" + (f", of pairs {shown('held_out_pair_accuracy')}" if "held_out_pair_accuracy" in result else "")]
+    return [
+        f"  held-out accuracy {shown('held_out_accuracy')} on {result['held_out_pairs']:,} pairs of {result['held_out']:,} prompts, "
+        f"calibration error {result['held_out_calibration']:.3f}",
+        f"  the {result['length_rule']} answer is the better one: {shown('length_accuracy')}; above that: {shown('above_length', '+')}",
+    ]
 
 
 def run_policy(policy: PolicyRecipe, out: Path | None) -> int:

@@ -44,7 +44,7 @@ from tenfold.train.step import evaluate_step
 from tenfold.train.train import train
 
 TO_DO, DONE, ASIDE = "to do", "done", "set aside"
-MAY_GROW = ("sizes", "tokens_per_parameter", "tokens", "isoflop", "target", *(f"recipe.{x}" for x in ("mesh.", "notes", "name", "train.keep")))
+MAY_GROW = ("sizes", "tokens", "isoflop", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")
 MEASURED_AT_ONCE = 8192  # tokens
 
 Watching = Callable[[Path], AbstractContextManager[Watch]]

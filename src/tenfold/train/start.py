@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from tenfold.convert.peft import adapter_files, read_adapters
 from tenfold.convert.start import content_fingerprint, model_files, open_model
+from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
 from tenfold.model.forms import quantised_axes, quantised_params
@@ -25,7 +26,7 @@ from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.lora import merge
 from tenfold.train.merged import merged_lazily
 from tenfold.train.recipe import LoraConfig, Recipe
-from tenfold.train.run import Run, check_same, read_run
+from tenfold.train.run import CHAT_TEMPLATE, Run, check_same, read_run
 from tenfold.train.state import State, init_state, param_shardings, state_of
 from tenfold.train.stored import stored_params
 
@@ -158,6 +159,12 @@ def bring_tokenizer(start: Start | None, path: Path) -> None:
     """Puts a tokenizer that lies inside the model's file into the run's directory, where `prepare` looks for it."""
     if start and not start.tokenizer_path and not (path / "tokenizer" / "tokenizer.json").exists() and (found := start.tokenizer()):
         found.save(path / "tokenizer")
+
+
+def bring_template(start: Start, path: Path, source: str | None = None) -> None:
+    """Puts a chat template, else that of the start, into the run's directory, so that the run's model answers by it."""
+    if source := source or start.chat_template:
+        write_atomically(path / CHAT_TEMPLATE, source)
 
 
 def start_params(recipe: Recipe, mesh: Mesh) -> Params:
