@@ -1,8 +1,6 @@
 """A model that half knows how to add two digits, small enough to make in seconds, and prompts to learn it from. For the tests of align/."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,22 +93,3 @@ def tiny_policy(
     )
     method = dict(ppo=ppo) if ppo else dict(grpo=grpo or Grpo())
     return PolicyRecipe(recipe, RolloutConfig(completions=completions, max_tokens=4), RewardConfig(("exact",)), **method)
-
-
-@contextlib.contextmanager
-def programs_kept(folder: Path) -> Iterator[None]:
-    """Programs compiled in the block are kept in `folder`: each training run is a new function, but mostly one that was compiled before."""
-    from jax.experimental.compilation_cache import compilation_cache
-
-    settings = {"jax_compilation_cache_dir": str(folder), "jax_enable_compilation_cache": True}
-    settings |= {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": -1}
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()

@@ -6,15 +6,9 @@ import pytest
 
 from tenfold.cli.align_policy import ACTIONS, HELP
 from tenfold.errors import UserError
-from tiny_policy import programs_kept, write_prompts, write_start
+from tiny_policy import write_prompts, write_start
 
 SHORT = "--train.steps 1 --train.batch 8 --train.no-tensorboard --model.context 16 --model.dtype float32".split()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    with programs_kept(tmp_path_factory.mktemp("programs")):
-        yield
 
 
 @pytest.fixture(scope="module")

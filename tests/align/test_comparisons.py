@@ -20,13 +20,7 @@ from tenfold.sharding.axes import make_mesh
 from tenfold.train.recipe import LoraConfig
 from tenfold.train.run import read_run
 from tenfold.train.start import load_model
-from tiny_policy import SUMS, programs_kept, tiny_policy, tokenizer, write_prompts, write_start
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    with programs_kept(tmp_path_factory.mktemp("programs")):
-        yield
+from tiny_policy import SUMS, tiny_policy, tokenizer, write_prompts, write_start
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,8 @@ from tenfold.train.recipe import LoraConfig
 from tenfold.train.state import state_of
 from tenfold.train.step import DeviceBatch
 from tenfold.train.train import train
-from tiny_policy import CONFIG, programs_kept
+from tiny_policy import CONFIG
 from tiny_run import tiny_recipe, write_shards
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    with programs_kept(tmp_path_factory.mktemp("programs")):
-        yield
 
 
 @pytest.fixture(scope="module")

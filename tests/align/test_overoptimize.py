@@ -18,7 +18,7 @@ from tenfold.cli.align import ACTIONS
 from tenfold.errors import UserError
 from tenfold.objectives.chosen import chosen_logprobs
 from tenfold.train.recipe import save_recipe
-from tiny_policy import programs_kept, write_prompts, write_start
+from tiny_policy import write_prompts, write_start
 
 SUMS = [(a, b) for a in range(4) for b in range(4)]
 
@@ -26,12 +26,6 @@ SUMS = [(a, b) for a in range(4) for b in range(4)]
 def gold(prompts, completions):
     """Long texts are good, but for the longest."""
     return [len(text) - 0.5 * len(text) ** 2 / 3 + 0.1 * text.count("1") for text in completions]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    with programs_kept(tmp_path_factory.mktemp("programs")):
-        yield
 
 
 @pytest.fixture(scope="module")

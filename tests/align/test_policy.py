@@ -17,13 +17,7 @@ from tenfold.errors import UserError
 from tenfold.train.recipe import load_as
 from tenfold.train.run import read_run
 from tenfold.train.start import load_model
-from tiny_policy import CONFIG, programs_kept, tiny_policy, write_prompts, write_start
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory):
-    with programs_kept(tmp_path_factory.mktemp("programs")):
-        yield
+from tiny_policy import CONFIG, tiny_policy, write_prompts, write_start
 
 
 @pytest.fixture(scope="module")
