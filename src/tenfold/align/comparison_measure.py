@@ -4,6 +4,7 @@ Shapes: N prompts, K answers of each, E members of an ensemble, P pairs.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,10 +72,10 @@ def beside_length(work: Work, measured: Measured) -> dict[str, float | str]:
     return found | named("above_length", ratio(measured.right_N - right_N, pairs_N))
 
 
-def result_of(work: Work, step: int, measured: Measured) -> dict:
+def result_of(work: Work, step: int, measured: Measured) -> dict[str, Any]:
     """What result.json says."""
     comparison = work.comparison
-    values = {"command": f"align {comparison.action}", "finished": step == comparison.recipe.train.steps, "steps": step}
+    values: dict[str, Any] = {"command": f"align {comparison.action}", "finished": step == comparison.recipe.train.steps, "steps": step}
     values |= {"comparisons": len(work.train), "held_out": len(work.held_out), "seconds": Stopwatch(work.path).spent}
     if comparison.kto:
         values |= {"good": sum(each.good for each in work.train), "bad": sum(not each.good for each in work.train)} | measured.figures

@@ -30,9 +30,10 @@ def measure_labelled(work: Work, trained: Params) -> dict[str, float]:
     logp_NK, ref_NK, real_NK = (np.concatenate(each) for each in zip(*found, strict=True))
     kl = kto_reference(jnp.asarray(logp_NK[:, 1]), jnp.asarray(ref_NK[:, 1]), jnp.asarray(real_NK[:, 1]))
     good_N = np.array([each.good for each in examples])
-    sums = kto_sums(method, *(jnp.asarray(x) for x in (logp_NK[:, 0], ref_NK[:, 0], good_N, real_NK[:, 0])), kl)
+    logp_N, ref_N, real_N = (jnp.asarray(x_NK[:, 0]) for x_NK in (logp_NK, ref_NK, real_NK))
+    sums = kto_sums(method, logp_N, ref_N, jnp.asarray(good_N), real_N, kl)
     values = {f"held_out_{name}": float(value) for name, value in figures_of(sums).items()} | {"held_out_kl": float(kl)}
-    score_N = np.asarray(implicit_rewards(jnp.asarray(logp_NK[:, 0]), jnp.asarray(ref_NK[:, 0]), method.beta))
+    score_N = np.asarray(implicit_rewards(logp_N, ref_N, method.beta))
     above_N = np.where(good_N, 1, -1) * (score_N - method.beta * float(kl))
     values |= named("held_out_accuracy", _by_prompt(examples, (above_N > 0) + 0.5 * (above_N == 0)))
     return values | _pairs(examples, score_N)

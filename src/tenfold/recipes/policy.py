@@ -51,7 +51,7 @@ def find_comparison(name: str, method: Literal["reward", "dpo", "kto"]) -> Compa
         else OptimizerConfig(1e-6, weight_decay=0.0, decay="polynomial", final_fraction=0.0)
     )
     recipe = Recipe(method, start=name, model=CONTEXT, optimizer=rates, train=TrainConfig(steps=500, batch=32))
-    methods = {"reward": {"reward_model": RewardModel()}, "dpo": {"dpo": Dpo()}, "kto": {"kto": Kto()}}
+    methods: dict[str, dict[str, Any]] = {"reward": {"reward_model": RewardModel()}, "dpo": {"dpo": Dpo()}, "kto": {"kto": Kto()}}
     return ComparisonRecipe(recipe, **methods[method])
 
 
