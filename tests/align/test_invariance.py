@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def found(run_python) -> dict[str, dict]:
-    out = run_python(Path(__file__).with_name("on_eight_devices.py"))
+    out = run_python(Path(__file__).with_name("on_eight_devices.py"), timeout=290)
     return {line["method"]: line for line in map(json.loads, out.splitlines())}
 
 

@@ -132,6 +132,15 @@ def test_points_on_one_line_are_all_fitted():
     assert all(c.budgets == 0 for c in compare(bent([0.1] * 5), bootstrap=0) if c.fit and abs(c.error) < 1e-9)
 
 
+def test_largest_budgets_that_give_no_law_are_left_with_the_others():
+    """The three largest alone rise with the size: all points are fitted, and nothing is refused."""
+    sizes, losses = [1e6, 4e6, 1.6e7, 1.5e7, 1.4e7, 1.3e7], [4.0, 3.5, 3.1, 3.0, 2.95, 2.9]
+    points = [Point(f"run{i}", 1e9 * 4**i, 1e17 * 8**i, loss, size, size) for i, (size, loss) in enumerate(zip(sizes, losses, strict=True))]
+    with pytest.raises(UserError, match="does not fall"):
+        fit("kaplan-n", points[-3:])
+    assert all(c.fit for c in compare(points, bootstrap=0) if c.law.name in ("kaplan-n", "kaplan-d", "power"))
+
+
 def test_points_of_one_budget_are_together():
     points = [Point(f"run{i}", 1e9, flops, 3.0, 1e6, 1e6) for i, flops in enumerate([1e18, 4.1e18, 4e18, 16e18])]
     assert [[p.name for p in budget] for budget in budgets(points)] == [["run0"], ["run2", "run1"], ["run3"]]

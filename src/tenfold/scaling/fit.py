@@ -245,15 +245,18 @@ def _on_its_best_points(law: Law, points: list[Point], seed: int, bootstrap: int
     of_all, best = budgets(whole.fit.points), whole
     for few in range(LEAST_BUDGETS, len(of_all) - 1):
         tried = _compared(law, [p for budget in of_all[-few - 1 :] for p in budget], seed, 0, whole.fit.embeddings, measure)
-        if abs(tried.error) < abs(best.error) - BETTER:
-            best = replace(tried, budgets=few)
-    return whole if best is whole else replace(best, fit=_of_largest(whole.fit, best.budgets, bootstrap))
+        if abs(tried.error) < abs(best.error) - BETTER and (of_largest := _of_largest(whole.fit, few, bootstrap)):
+            best = replace(tried, budgets=few, fit=of_largest)
+    return best
 
 
-def _of_largest(whole: Fit, few: int, bootstrap: int) -> Fit:
-    """The law fitted to the largest budgets of a fit's points alone; the others are set aside."""
+def _of_largest(whole: Fit, few: int, bootstrap: int) -> Fit | None:
+    """The law fitted to the largest budgets of a fit's points alone; the others are set aside. None where these alone give no law."""
     kept = [p for budget in budgets(whole.points)[-few:] for p in budget]
-    found = fit(whole.law.name, kept, whole.seed, bootstrap, whole.embeddings, whole.measure)
+    try:
+        found = fit(whole.law.name, kept, whole.seed, bootstrap, whole.embeddings, whole.measure)
+    except UserError:
+        return None
     reason = f"below the {few} largest budgets, which alone foretell the largest better"
     return replace(found, aside=[*whole.aside, *(Aside(p, reason) for p in whole.points if p not in kept)])
 
