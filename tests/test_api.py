@@ -109,6 +109,7 @@ def test_greedy_text_is_what_the_logits_say(model):
     assert text != ""
 
 
+@pytest.mark.slow
 def test_one_prompt_gives_a_text_and_several_a_list(model):
     """A seed repeats; streaming gives the same text piece by piece."""
     pieces: dict[int, str] = {0: "", 1: ""}
@@ -122,6 +123,7 @@ def test_one_prompt_gives_a_text_and_several_a_list(model):
     assert both[0] == one and [pieces[0], pieces[1]] == both
 
 
+@pytest.mark.slow
 def test_weights_are_prepared_for_writing_once(model, monkeypatch):
     """Until another form is asked for; a model with other weights prepares its own."""
     calls, prepare = [], api.prepare_for_decode

@@ -175,6 +175,7 @@ def test_a_batch_is_shown_without_training(tenfold, recipe_file, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_runs_recipe_is_a_recipe(tenfold, recipe_file, tmp_path):
     """Trained by command line with an override; its recipe.yaml, passed back, gives the same run; its directory does as well."""
     code, out, complaint = tenfold("train", recipe_file, "--train.steps", "3", "--out", tmp_path / "one")
@@ -189,6 +190,7 @@ def test_a_runs_recipe_is_a_recipe(tenfold, recipe_file, tmp_path):
     assert code == 2 and "train.batch: 8 there, 16 asked for" in complaint
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_every_command_reads_the_copy(tenfold, recipe_file, tmp_path):
     """As a Hugging Face directory and as a .gguf; both write the text that the run writes. Nothing is written over."""
     assert tenfold("train", recipe_file, "--train.steps", "2", "--out", tmp_path / "run")[0] == 0

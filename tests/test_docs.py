@@ -34,9 +34,13 @@ def cells(notebook: str) -> str:
     return "\n".join("".join(cell["source"]) for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "code")
 
 
+LONG = ("evaluate.md", "finetune.md", "generate.md", "model.md", "objectives.md")
+"""Pages whose code takes longer than most: they train or compile much."""
+
+
 def marked(page: Path):
-    """The page as a case; objectives.md trains two models."""
-    return pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name == "objectives.md" else [])
+    """The page as a case."""
+    return pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
 
 
 def run(text: str, tmp_path: Path, run_python) -> None:

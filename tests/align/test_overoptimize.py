@@ -129,6 +129,7 @@ def test_ppo_and_a_proxy_of_another_width(folder):
     assert proxy["parameters"] < 10_000 and proxy["rl"]["kl"][-1] > 0
 
 
+@pytest.mark.slow
 def test_the_distance_is_the_kl_of_what_was_drawn(folder):
     """Its mean over many completions is that of the log-ratio of the drawn tokens; of the start itself it is 0."""
     work = open_work(recipe(folder), folder / "distance", Weighted({"gold": gold}), Quiet())

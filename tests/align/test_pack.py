@@ -98,7 +98,7 @@ def losses(config: ModelConfig, params, rows: ConversationRows) -> tuple[float, 
     return float(sums.loss), float(sums.weight)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("learned", marks=pytest.mark.slow), *(kind for kind in KINDS if kind != "learned")])
 def test_packed_and_unpacked_losses_agree(kind):
     """To 1e-5: a conversation's loss is the same alone in a row and between others, so nothing leaks, and positions are its own."""
     config = replace(CONFIG, **KINDS[kind])

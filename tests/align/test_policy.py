@@ -38,7 +38,7 @@ class Stop(Exception):
     """Ends a run in the middle."""
 
 
-@pytest.fixture(scope="module", params=["grpo", "ppo"])
+@pytest.fixture(scope="module", params=["grpo", pytest.param("ppo", marks=pytest.mark.slow)])
 def trained(request, start, prompts):
     """A run of four steps, and its recipe."""
     ppo = Ppo(epochs=2, minibatches=2, kl_target=0.5, kl_horizon=100, unended=-1.0, whiten_rewards=True)

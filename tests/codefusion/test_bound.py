@@ -51,6 +51,7 @@ def test_a_masked_models_bound_is_uniform_over_all_places():
     np.testing.assert_allclose(found(params | {"head": 0 * params["head"]}, MASKED, 128), T * UNIFORM, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_an_autoregressive_models_is_exact_to_the_first_pad():
     params = jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), AUTOREGRESSIVE)
     np.testing.assert_allclose(found(params | {"head": 0 * params["head"]}, AUTOREGRESSIVE, 1), [5 * UNIFORM, 3 * UNIFORM], rtol=1e-5)

@@ -63,6 +63,7 @@ def test_a_texts_keys_are_worked_out_once_and_change_no_token(config, wild, monk
     assert calls == [config] and (once[-1, 0] != once[-1, 1]).any()
 
 
+@pytest.mark.slow
 def test_kept_keys_are_what_a_pass_reads():
     """With them, what was encoded says nothing more, and N's estimate is the same as without: in layers that are looped over too."""
     config = replace(FUSION, denoiser_layers=2, scan=True)

@@ -101,6 +101,7 @@ def whole(recipe, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_writes_the_same_bytes(whole, recipe, tmp_path):
     chosen = recipe(tasks=("code", "denoising"))
     stopped = train_fusion(chosen, tmp_path / "run", Stop()).result
@@ -109,6 +110,7 @@ def test_a_run_that_was_stopped_writes_the_same_bytes(whole, recipe, tmp_path):
     assert lines(tmp_path / "run") == lines(whole)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_after_a_checkpoint_writes_the_same_bytes(whole, recipe, tmp_path):
     """The last checkpoint is gone, the metrics are ahead of what is left, and their last line is cut."""
     run = tmp_path / "run"

@@ -69,7 +69,10 @@ def through_a_cache(model: Model, request: Continuation) -> Likelihood:
     return Likelihood(total, len(after), greedy)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("rotary, grouped", "alibi")
+
+
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
 def test_packed_is_unpacked_is_cached(tiny_model, kind):
     model = tiny_model(**KINDS[kind])
     packed = Engine(model, row=64, batch=2).score(REQUESTS)

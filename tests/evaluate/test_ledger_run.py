@@ -122,6 +122,7 @@ def test_a_stopped_run_goes_on(model, ledger):
     assert sorted(heard.fresh.values()) == [False, False, True, True] and len(went.records) == 4
 
 
+@pytest.mark.slow
 def test_what_cannot_be_run_is_left_out_and_the_others_go_on(model, ledger):
     """Data that are not there, a text longer than the model; programs, unless they are allowed."""
     more = {

@@ -113,6 +113,7 @@ def test_what_cannot_be_measured_is_refused(human, tmp_path):
             SamplesSettings(**{name: value})
 
 
+@pytest.mark.slow
 def test_a_real_model_writes_and_reads(tiny_model, human, tmp_path):
     """Through the engine: the texts it writes, and what texts cost it. A model of random weights gains next to nothing by a beginning."""
     settings = SamplesSettings(human=human, samples=4, max_tokens=60, scored=2, words=60)

@@ -78,6 +78,7 @@ def test_the_decoder_reads_its_targets_a_place_late():
 CONFIG = ModelConfig(vocab=67, context=12, layers=1, encoder_layers=1, embed=16, heads=2, positions="relative", norm="rms", dtype="float32")
 
 
+@pytest.mark.slow
 def test_padding_counts_for_nothing():
     """Neither as the encoder's input nor as a target; real places do count."""
     params = init_params(jax.random.key(0), CONFIG)
