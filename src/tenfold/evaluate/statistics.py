@@ -109,6 +109,7 @@ def bootstrap_means(rows_NC: np.ndarray, seed: int = 0, repeats: int = REPEATS) 
 
 
 def interval(drawn_R: np.ndarray) -> tuple[float, float]:
+    """The middle 95% of what resamples gave, f[R]."""
     low, high = np.quantile(drawn_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

@@ -46,6 +46,8 @@ NO_ROUTER_LOSSES = RouterLosses()
 
 
 class Metrics(NamedTuple):
+    """What a step tells of itself, in f32 scalars."""
+
     loss: jax.Array
     """Mean negative log-likelihood in nats per token that counts."""
     grad_norm: jax.Array
