@@ -1,10 +1,11 @@
-"""Run by test_invariance.py in a process with 8 virtual CPU devices; prints one JSON line a method. Not a test by itself.
+"""Run by test_invariance.py with 8 virtual CPU devices; prints a JSON line of the method that it is given. Not a test by itself.
 
 How far one update's weights are from those of one device and one microbatch, of the same completions or comparisons: with rows cut over
 devices, with more microbatches, and with more padding.
 """
 
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -107,17 +108,18 @@ def main() -> None:
     cases = {name: partial(policy_update, method) for name, method in METHODS.items()}
     cases |= {"reward": partial(comparison_update, RewardModel()), "dpo": partial(comparison_update, Dpo())}
     cases |= {"ensemble": partial(comparison_update, RewardModel(ensemble=2)), "kto": partial(comparison_update, Kto())}
-    for name, case in cases.items():
-        plain = case(make_mesh(MeshConfig(), jax.devices()[:1]), 8, 0)
-        moved = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), plain[0].get("model", plain[0]), params())))
-        line = {"method": name, "moved": moved, "devices": len(jax.devices())}
-        for way, (mesh, microbatch, padding) in WAYS.items():
-            devices = jax.devices() if way == "mesh" else jax.devices()[:1]
-            made = make_mesh(replace(mesh, data=mesh.data if way == "mesh" else 1), devices)
-            with jax.set_mesh(made):
-                found = case(made, microbatch, padding)
-            line[way] = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), plain, found)))
-        print(json.dumps(line), flush=True)
+    name = sys.argv[1]
+    case = cases[name]
+    plain = case(make_mesh(MeshConfig(), jax.devices()[:1]), 8, 0)
+    moved = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), plain[0].get("model", plain[0]), params())))
+    line = {"method": name, "moved": moved, "devices": len(jax.devices())}
+    for way, (mesh, microbatch, padding) in WAYS.items():
+        devices = jax.devices() if way == "mesh" else jax.devices()[:1]
+        made = make_mesh(replace(mesh, data=mesh.data if way == "mesh" else 1), devices)
+        with jax.set_mesh(made):
+            found = case(made, microbatch, padding)
+        line[way] = max(jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), plain, found)))
+    print(json.dumps(line))
 
 
 if __name__ == "__main__":

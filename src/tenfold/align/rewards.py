@@ -176,7 +176,7 @@ def find_reward(spec: str, run_code: bool = False, pool: Pool = "mean", penalty:
         if not run_code:
             raise UserError(
                 "the reward code runs programs that the model writes.\n"
-                "  They run in a sandbox (docs/tasks.md). If you agree, say --reward.run-code."
+                "  They run in a sandbox (docs/tasks.md). If you agree, say --reward.run-code, or --gold.run-code of overoptimize."
             )
         return Code(run_code)
     if spec in VERIFIERS:

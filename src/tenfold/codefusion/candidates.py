@@ -1,13 +1,11 @@
 """Trained models to be scored beside each other: opened, checked, and called by names that tell them apart."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from tenfold.codefusion.generate import FusionModel
 from tenfold.codefusion.model import fusion_count, layer_count
@@ -15,11 +13,11 @@ from tenfold.codefusion.run import FusionRun, read_fusion_run
 from tenfold.codefusion.settings import Sampling
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
+from tenfold.evaluate.run import digests
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 
 BASELINE = "retrieval"
-SAMPLED = 65_536  # numbers of each weight that a model's fingerprint reads
 
 
 @dataclass(frozen=True)
@@ -63,23 +61,17 @@ def open_candidates(runs: Sequence[str]) -> list[Candidate]:
 def _open(run: FusionRun, name: str) -> Candidate:
     params, step = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
     model, config = FusionModel(run.recipe.model, params, run.tokenizer()), run.recipe.model
-    weights = [[str(leaf.dtype), leaf.shape, _digest(np.asarray(leaf))] for leaf in jax.tree.leaves(params)]
     about = {
         "run": str(run.path),
         "kind": config.kind,
         "step": step,
         "parameters": fusion_count(config),
         "without_tables": layer_count(config),
-        "fingerprint": fingerprint(weights, repr(config)),
+        "fingerprint": fingerprint(digests(params), repr(config)),
         "tokenizer": model.tokenizer.fingerprint,
         "trained_on": list(dict.fromkeys(_trained_on(run))),
     }
     return Candidate(name, model, about)
-
-
-def _digest(leaf: np.ndarray) -> str:
-    numbers = leaf.reshape(-1)[:: max(1, leaf.size // SAMPLED)]
-    return hashlib.blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=8).hexdigest()
 
 
 def _trained_on(run: FusionRun) -> list[str]:

@@ -38,8 +38,7 @@ def inner(a: jax.Array, b: jax.Array) -> jax.Array:
     As a product, which is what XLA's CPU backend takes apart itself: of a sum over numbers that were multiplied it makes a call of a
     library that copies them to four times their size.
     """
-    axes = "abcdef"[: a.ndim]
-    return jnp.einsum(f"{axes},{axes}->{axes[:-1]}", a, b, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
+    return jnp.einsum("...k,...k->...", a, b, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
 
 
 def matmul_many(x: jax.Array, weights: Sequence[jax.Array | Int8], dtype: str) -> list[jax.Array]:
