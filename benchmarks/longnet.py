@@ -22,7 +22,7 @@ def main() -> None:
     linear = commands.add_parser("linear", help="how time and memory grow")
     linear.add_argument("--heads", type=int, default=4)
     linear.add_argument("--lengths", type=int, nargs="*", default=[2**n for n in range(13, 23)])
-    linear.add_argument("--dense-lengths", type=int, nargs="*", default=[2**n for n in range(13, 16)])
+    linear.add_argument("--dense-lengths", type=int, nargs="*", default=[2**n for n in range(12, 15)], help="32,768 take 39 GB")
     linear.add_argument("--longest-both", type=int, default=2**20, help="the longest whose backward pass is run")
     linear.add_argument("--runs", type=int, default=3)
     compare = commands.add_parser("compare", help="beside torchscale")
