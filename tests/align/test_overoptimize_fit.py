@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.align.overoptimize_config import FitConfig
 from tenfold.align.overoptimize_fit import fit, law, peak
+from tenfold.errors import UserError
 from tenfold.objectives.best_of_n import best_of_n_kl
 
 FORMS = ("best_of_n", "rl")
@@ -68,6 +70,17 @@ def test_laws_without_a_peak(form, alpha, beta, verdict):
     found = fit(form, *points(form, alpha, beta), repeats=10)
     assert found.verdict == verdict
     assert (found.peak.value is None) == (verdict == "rises")
+
+
+def test_a_collapse_further_out_changes_nothing():
+    """Of a law's points up to `until`: the law, whatever comes after."""
+    kl_PK, score_PK = points("rl", 1.0, 0.4)
+    until = float(np.sqrt(kl_PK.mean(0)).max())
+    fallen = np.hstack([kl_PK, 2 * kl_PK[:, -1:]]), np.hstack([score_PK, score_PK[:, -1:] - 50])
+    assert fit("rl", *fallen, repeats=20, until=until) == fit("rl", kl_PK, score_PK, repeats=20)
+    assert fit("rl", *fallen, repeats=20).peak != fit("rl", kl_PK, score_PK, repeats=20).peak
+    with pytest.raises(UserError, match="fit.until is 0.1, but must be above fit.cut, 0.1"):
+        FitConfig(until=0.1)
 
 
 def test_few_points_are_not_fitted():

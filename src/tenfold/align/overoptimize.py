@@ -80,6 +80,7 @@ def summary(work: Work, rows: list[dict[str, Any]], gold_PN: np.ndarray) -> dict
         "method": recipe.rl.method,
         "kl_weight": recipe.rl.kl,
         "cut": recipe.fit.cut,
+        "until": recipe.fit.until,
         "repeats": recipe.fit.repeats,
         "proxies": rows,
     }
@@ -126,5 +127,5 @@ def _curve(work: Work, form, kl_PK: np.ndarray, gold_PK: np.ndarray, proxy_PK: n
         "low": list(low_K),
         "high": list(high_K),
         "proxy": proxy_PK.mean(0).tolist(),
-        "fit": fit(form, kl_PK, gold_PK, asked.cut, asked.repeats, asked.seed).written(),
+        "fit": fit(form, kl_PK, gold_PK, asked.cut, asked.repeats, asked.seed, asked.until).written(),
     }

@@ -116,6 +116,8 @@ class FitConfig:
 
     cut: float = 0.1
     """Points with a sqrt(KL) below it are left out."""
+    until: float | None = None
+    """Points with a sqrt(KL) above it are left out: of a policy that has collapsed, a law of its way there says nothing. None: all."""
     repeats: int = 1000
     """Samples of the bootstrap over the measured prompts."""
     seed: int = 0
@@ -123,6 +125,8 @@ class FitConfig:
     def __post_init__(self):
         if self.cut < 0 or self.repeats < 1:
             raise UserError(f"fit.cut is {self.cut} and fit.repeats {self.repeats}: at least 0, and at least 1.")
+        if self.until is not None and not self.until > self.cut:
+            raise UserError(f"fit.until is {self.until}, but must be above fit.cut, {self.cut}: no point is left.")
 
 
 @dataclass(frozen=True)

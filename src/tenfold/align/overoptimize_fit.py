@@ -87,15 +87,17 @@ def peak(form: Form, alpha: float, beta: float) -> float:
     return float(np.exp(min(alpha / beta - 1, 700.0)))
 
 
-def fit(form: Form, kl_PK: np.ndarray, score_PK: np.ndarray, cut: float = 0.0, repeats: int = 1000, seed: int = 0) -> Fit:
+def fit(
+    form: Form, kl_PK: np.ndarray, score_PK: np.ndarray, cut: float = 0.0, repeats: int = 1000, seed: int = 0, until: float | None = None
+) -> Fit:
     """The law of the mean scores of P prompts, with intervals from samples of the prompts, drawn with replacement.
 
-    `kl_PK` is in nats, of each prompt. Points nearer to the start than d = `cut` are left out: at 0 the law of reinforcement learning has
-    no finite slope. The scatter from one training to another is not in the intervals.
+    `kl_PK` is in nats, of each prompt. Points nearer to the start than d = `cut` are left out, as at 0 the law of reinforcement learning
+    has no finite slope; and so are those further out than `until`. The scatter from one training to another is not in the intervals.
     """
     kl_PK, score_PK = np.asarray(kl_PK, np.float64), np.asarray(score_PK, np.float64)
     d_K = _distance(kl_PK.mean(0))
-    used_K = (d_K > 0) & (d_K >= cut)
+    used_K = (d_K > 0) & (d_K >= cut) & (d_K <= (np.inf if until is None else until))
     count, farthest = int(used_K.sum()), float(d_K[used_K].max(initial=0.0))
     nearest = float(d_K[used_K].min(initial=farthest))
     nothing = Estimate(None, None, None)

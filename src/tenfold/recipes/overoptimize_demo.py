@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tenfold.align.overoptimize_config import BestOf, Comparisons, OveroptimizeRecipe, Proxies, Rl
+from tenfold.align.overoptimize_config import BestOf, Comparisons, FitConfig, OveroptimizeRecipe, Proxies, Rl
 from tenfold.align.policy_config import RewardConfig, RolloutConfig
 from tenfold.corpus.files import write_atomically
 from tenfold.model.config import ModelConfig
@@ -45,7 +45,8 @@ def demo() -> OveroptimizeRecipe:
         comparisons=Comparisons((250, 2000), noise=0.1, held_out=512),
         proxies=Proxies(("1x16", "1x64", "3x64"), epochs=4.0, batch=32, learning_rate=1e-3),
         best_of=BestOf(1024),
-        rl=Rl(steps=80, batch=64, learning_rate=3e-4, every=4, samples=32),
+        rl=Rl(steps=80, batch=64, learning_rate=1e-4, every=4, samples=32),
+        fit=FitConfig(until=5.0),
     )
 
 

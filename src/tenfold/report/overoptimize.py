@@ -57,6 +57,7 @@ def render(found: dict[str, Any], title: str) -> str:
             for way in WAYS
         ],
         cut=found["cut"],
+        until=found.get("until"),
         repeats=found["repeats"],
         samples=[(proxy["name"], [_sample(each) for each in proxy["rl"]["samples"]]) for proxy in proxies],
     )
