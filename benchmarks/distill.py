@@ -41,7 +41,7 @@ def recipe_of(out: Path, steps: int, seed: int, teacher: str) -> Recipe:
     vocab = open_start(Recipe(start=teacher)).model.vocab
     return Recipe(
         "student",
-        model=ModelConfig(vocab=vocab, context=128, layers=4, embed=128, heads=4, positions="rotary", dtype="float32"),
+        model=ModelConfig(vocab=vocab, context=128, layers=4, embed=128, heads=4, positions="rotary"),
         data=DataConfig((str(out / "train.jsonl"),), held_out=str(out / "held_out.jsonl"), seed=seed),
         optimizer=OptimizerConfig(2e-3, warmup_tokens=20_000),
         train=TrainConfig(

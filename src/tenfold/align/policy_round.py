@@ -188,9 +188,7 @@ def figures_of(drawn: Drawn, seen: Seen) -> dict[str, Any]:
     """What metrics.jsonl says of completions: rewards, nats of entropy a token, nats of KL to the start a completion, tokens, the gap."""
     rollouts, score_R = drawn.rollouts, drawn.score_R
     mask_RT = rollouts.mask_BT
-    values = dict(reward=float(score_R.mean()), reward_std=float(score_R.std()))
-    if len(drawn.scores) > 1:
-        values |= {f"reward_{name}": float(np.mean(scores)) for name, scores in drawn.scores.items()}
+    values: dict[str, Any] = rewards_of(drawn, "reward") | dict(reward_std=float(score_R.std()))
     if seen.ref_T is not None:
         values["kl"] = float(((seen.logp_T - seen.ref_T) * mask_RT).sum(-1).mean())
     values |= dict(entropy=float((seen.entropy_T * mask_RT).sum() / mask_RT.sum()), length=float(rollouts.lengths_B.mean()))
@@ -214,7 +212,13 @@ def measure(work: Work, state: State) -> tuple[Drawn, dict[str, float]] | None:
     if not examples:
         return None
     drawn = draw(work, state, HELD_OUT_STEP, examples)
-    return drawn, dict(held_out_reward=float(drawn.score_R.mean()), held_out_length=float(drawn.rollouts.lengths_B.mean()))
+    return drawn, rewards_of(drawn, "held_out_reward") | dict(held_out_length=float(drawn.rollouts.lengths_B.mean()))
+
+
+def rewards_of(drawn: Drawn, name: str) -> dict[str, float]:
+    """The mean score under that name and, where several are added up, that of each, times its weight, under NAME_REWARD."""
+    means = {f"{name}_{each}": float(np.mean(scores)) for each, scores in drawn.scores.items()}
+    return {name: float(drawn.score_R.mean())} | (means if len(means) > 1 else {})
 
 
 def _not_finite(values: dict[str, Any]) -> str:
