@@ -25,8 +25,8 @@ from tenfold.train.run import Run
 from tenfold.train.train import train
 
 ASSISTANT = "\n\nAssistant:"
-PROMPT, ANSWER = 240, 240
-"""Letters: the last ones of a prompt, and the first ones of an answer."""
+PROMPT, ANSWER, WORD = 160, 200, 30
+"""Letters: the last ones of a prompt, the first ones of an answer, and the longest word (an address is longer)."""
 CONTEXT, BATCH = 256, 16
 
 
@@ -38,13 +38,14 @@ def split_pair(chosen: str, rejected: str) -> tuple[str, str, str]:
 
 
 def read_pairs(source: Path) -> list[dict]:
-    """Comparisons in an order that is always the same, without those whose answers are empty or alike once they are cut."""
+    """Comparisons in an order that is always the same, without those whose answers are empty or alike once they are cut, and addresses."""
     found = []
     for line in source.read_text("utf-8").splitlines():
         row = json.loads(line)
         prompt, *answers = split_pair(row["chosen"], row["rejected"])
         chosen, rejected = (answer[:ANSWER] for answer in answers)
-        if chosen.strip() and rejected.strip() and chosen != rejected:
+        longest = max(map(len, " ".join((prompt[-PROMPT:], *answers)).split()))
+        if chosen.strip() and rejected.strip() and chosen != rejected and longest <= WORD:
             found.append({"prompt": prompt[-PROMPT:], "chosen": chosen, "rejected": rejected})
     random.Random(0).shuffle(found)
     return found

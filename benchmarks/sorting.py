@@ -2,8 +2,8 @@
 
     python benchmarks/sorting.py --out DIR [--seeds 0 1 2] [--methods grpo ppo]
 
-A small model reads lists and their order as text, and is then tuned on mixed demonstrations (`tenfold align sft`): a quarter of them sort
-the list, the others say it again as it stands. So it can sort, and seldom does. From there GRPO and PPO go on with no more than a reward
+A small model is tuned to sort lists (`tenfold align sft`), and then on mixed demonstrations, of which a quarter sort the list and the
+others say it again as it stands. So it can sort, and seldom does. From there GRPO and PPO go on with no more than a reward
 of 1 where the answer is the sorted list. Success is the share of right answers to lists that are in no training data, drawn at temperature
 1, measured as it goes. Prints when each run was above 90% and what it reached, and writes DIR/sorting.html: each method's mean over seeds,
 with the lowest and the highest. The same command goes on where it was stopped.
@@ -40,7 +40,7 @@ PAGE = """{% extends "base.html" %}{% from "plot.html" import plot %}{% block co
 
 
 def write_data(out: Path, tuned: int) -> None:
-    """lists.jsonl for the base, tuned.jsonl for the tuning, prompts.jsonl and held_out.jsonl for the rewards; no list twice."""
+    """lists.jsonl for the base, sorted.jsonl and mixed.jsonl for the tunings, prompts.jsonl and held_out.jsonl for the rewards."""
     lists = list(itertools.permutations(WORDS, LENGTH))
     drawn = random.Random(0)
     drawn.shuffle(lists)
@@ -51,15 +51,16 @@ def write_data(out: Path, tuned: int) -> None:
     def asked(words: tuple[str, ...]) -> dict:
         return {"prompt": [{"role": "user", "content": " ".join(words)}], "answer": " ".join(sorted(words))}
 
-    def shown(words: tuple[str, ...]) -> dict:
-        said = sorted(words) if drawn.random() < SORTED else words
+    def shown(words: tuple[str, ...], share: float) -> dict:
+        said = sorted(words) if drawn.random() < share else words
         return {"instruction": " ".join(words), "output": " ".join(said)}
 
     held_out, few, rest = lists[:HELD_OUT], lists[HELD_OUT : HELD_OUT + tuned], lists[HELD_OUT + tuned :]
     write("held_out.jsonl", [asked(words) for words in held_out])
-    write("tuned.jsonl", [shown(words) for words in few])
+    write("sorted.jsonl", [shown(words, 1) for words in few])
+    write("mixed.jsonl", [shown(words, SORTED) for words in few])
     write("prompts.jsonl", [asked(words) for words in rest])
-    write("lists.jsonl", [{"text": f"{' '.join(words)}: {' '.join(sorted(words))}"} for words in rest[:20_000]])
+    write("lists.jsonl", [{"text": " ".join(words)} for words in rest[:8000]])
 
 
 def base_recipe(out: Path) -> Recipe:
@@ -68,17 +69,17 @@ def base_recipe(out: Path) -> Recipe:
         model=ModelConfig(vocab=512, context=48, layers=2, embed=96, heads=4, positions="rotary", dtype="float32"),
         data=DataConfig((str(out / "lists.jsonl"),)),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup_tokens=20_000),
-        train=TrainConfig(600, 32, prompts=(), tensorboard=False),
+        train=TrainConfig(100, 32, prompts=(), tensorboard=False),
     )
 
 
-def sft_recipe(out: Path, base: Run, steps: int) -> Recipe:
+def sft_recipe(out: Path, base: Run, name: str, steps: int, rate: float) -> Recipe:
     return Recipe(
-        "start",
+        name,
         start=str(base.path),
         model=base.recipe.model,
-        data=DataConfig((str(out / "tuned.jsonl"),)),
-        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_tokens=10_000),
+        data=DataConfig((str(out / f"{name}.jsonl"),)),
+        optimizer=OptimizerConfig(learning_rate=rate, warmup_tokens=10_000),
         train=TrainConfig(steps, 16, evaluate_every=10**6, prompts=(), tensorboard=False),
         chat=ChatConfig("plain", epochs=0),
     )
@@ -147,14 +148,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=["grpo", "ppo"], default=["grpo", "ppo"])
-    parser.add_argument("--tuned", type=int, default=5000, help="lists that the start is tuned on")
-    parser.add_argument("--tuned-steps", type=int, default=200)
+    parser.add_argument("--tuned", type=int, default=10_000, help="lists of the tunings")
     parser.add_argument("--rates", type=float, nargs=2, default=[3e-4, 3e-4], help="learning rates of GRPO and PPO")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     write_data(options.out, options.tuned)
     base = train(base_recipe(options.out), options.out / "base")
-    start = train_sft(sft_recipe(options.out, base, options.tuned_steps), options.out / "start")
+    able = train_sft(sft_recipe(options.out, base, "sorted", 700, 4e-3), options.out / "sorted")
+    start = train_sft(sft_recipe(options.out, able, "mixed", 500, 2e-3), options.out / "mixed")
     rates = dict(zip(("grpo", "ppo"), options.rates, strict=True))
     runs: dict[str, list[Run]] = {}
     for method in options.methods:

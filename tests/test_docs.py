@@ -34,7 +34,7 @@ def cells(notebook: str) -> str:
     return "\n".join("".join(cell["source"]) for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "code")
 
 
-LONG = ("evaluate.md", "finetune.md", "generate.md", "model.md", "objectives.md")
+LONG = ("evaluate.md", "finetune.md", "generate.md", "model.md", "objectives.md", "python.md", "sharding.md", "train.md")
 """Pages whose code takes longer than most: they train or compile much."""
 
 

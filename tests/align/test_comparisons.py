@@ -87,7 +87,8 @@ def test_a_policy_is_trained_against_it(reward_run, folder):
     assert run.result["finished"]
 
 
-@pytest.mark.parametrize("lora", [pytest.param(None, id="full"), pytest.param(LoraConfig(rank=2), id="lora", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("lora", [None, LoraConfig(rank=2)], ids=["full", "lora"])
 def test_dpo_learns_the_order_and_goes_on_exactly(folder, lora, monkeypatch):
     """From log 2, as the policy is its reference. Stopped and continued: the same metrics and weights."""
     asked, path = recipe(folder, dpo=Dpo(), lora=lora), folder / f"dpo{bool(lora)}"

@@ -70,6 +70,7 @@ def found(folder):
     return json.loads((folder / "out" / "overoptimize.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_page_and_a_result(found, folder):
     result = json.loads((folder / "out" / "result.json").read_text())
     assert result["finished"] and [law["way"] for law in result["laws"]] == ["best_of_n", "rl"]
@@ -77,6 +78,7 @@ def test_the_command_leaves_a_page_and_a_result(found, folder):
     assert "1x32-64" in (folder / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_curves_begin_at_the_start_and_the_proxy_gains(found):
     (proxy,) = found["proxies"]
     chosen, learned = proxy["best_of_n"], proxy["rl"]
@@ -89,6 +91,7 @@ def test_curves_begin_at_the_start_and_the_proxy_gains(found):
     assert proxy["accuracy"] > 0.6 and proxy["comparisons"] == 64 and proxy["name"] == "1x32-64"
 
 
+@pytest.mark.slow
 def test_files_say_what_was_asked(found, folder):
     pairs = [json.loads(line) for line in (folder / "out" / "comparisons" / "64.jsonl").read_text().splitlines()]
     right = [gold([], [pair["chosen"]])[0] > gold([], [pair["rejected"]])[0] for pair in pairs]
@@ -98,6 +101,7 @@ def test_files_say_what_was_asked(found, folder):
     assert not {pair["prompt"] for pair in pairs} & {pair["prompt"] for pair in held_out}
 
 
+@pytest.mark.slow
 def test_nothing_is_done_twice_and_new_fits_need_nothing_else(found, folder):
     watch = Told()
     before = (folder / "out" / "overoptimize.json").read_bytes()
@@ -176,6 +180,7 @@ def test_a_gold_reward_that_tells_nothing_apart_is_refused_and_not_in_its_mends_
     open_work(recipe(folder), tmp_path / "out", Weighted({"gold": gold}), Quiet())
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_recipe_is_refused(found, folder):
     with pytest.raises(UserError, match=r"begun with another recipe:\n    best_of.pool: 16 there, 32 asked for"):
         overoptimize(recipe(folder, best_of=BestOf(32)), folder / "out")

@@ -30,6 +30,7 @@ CONFIGS = {
     "switch, full": replace(SWITCH, expert_capacity=0.8),
     "mixtral, full": replace(MIXTRAL, expert_capacity=0.7),
 }
+LONG = ("shared", "switch, full", "all experts")
 apply = jax.jit(moe, static_argnums=2)
 
 
@@ -70,7 +71,9 @@ def reference(weights: dict, x_BTD, config: ModelConfig):
     return y_ND.reshape(x_BTD.shape)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize(
+    "config", [pytest.param(config, id=name, marks=[pytest.mark.slow] if name in LONG else []) for name, config in CONFIGS.items()]
+)
 def test_values_and_gradients_are_those_of_computing_every_expert(config):
     """Of the input, the router and every weight of every expert."""
     weights, x_BTD = weights_of(config), inputs()

@@ -51,9 +51,8 @@ def _gradient(config, tokens_BT):
     return jax.value_and_grad(loss)
 
 
-@pytest.mark.parametrize(
-    "shape", [pytest.param(shape, id=name, marks=[] if name == "before" else [pytest.mark.slow]) for name, shape in SHAPES.items()]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_model_in_parts_has_the_same_loss_and_gradients(tiny, noisy_params, tokens, shape):
     """f32, whose residuals rounding leaves as they are: within 1e-5."""
     whole = tiny(layers=2, scan=True, remat="block", dtype="float32", **shape)

@@ -14,9 +14,8 @@ MESHES = {
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "meshes", [pytest.param(MESHES[name], id=name, marks=[] if "vocabulary" in name else [pytest.mark.slow]) for name in MESHES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("meshes", MESHES.values(), ids=MESHES)
 def test_meshes_give_the_numbers_of_one_device(run_python, meshes):
     """f32: the loss within 1e-5 relative; every weight's gradient within 1e-5 of its largest entry; the first weights to the last bit.
 

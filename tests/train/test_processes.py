@@ -19,6 +19,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_processes_give_the_losses_of_one(data, tmp_path):
     """Weights and batch are cut over both: every line of metrics.jsonl within 1e-4, written once; only the first says it is done."""

@@ -69,6 +69,7 @@ def test_a_run_leaves_what_it_promises(whole, data):
     assert losses(whole)[0] == pytest.approx(np.log(384), rel=0.02) and losses(whole)[-1] < losses(whole)[0] - 0.3
 
 
+@pytest.mark.slow
 def test_killed_twice_in_f32(whole, data, tmp_path):
     """kill -9 at a random step before the first checkpoint, then again after it, while a checkpoint may still be on its way to disk."""
     out = tmp_path / "run"

@@ -54,7 +54,8 @@ def test_accumulating_gradients_is_one_big_batch(microbatches):
 MIXTURE = replace(CONFIG, experts=4, gated=True, shared_experts=1)
 
 
-@pytest.mark.parametrize("microbatches", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("microbatches", [1, 2])
 def test_a_mixture_adds_its_router_losses_by_the_tokens_that_count(microbatches):
     """The gradient is that of mean loss + sum over microbatches of their share of tokens x (weights x layers' means), plainly."""
     optimizer, cut = optax.sgd(1.0), batch(microbatches)
