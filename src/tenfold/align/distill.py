@@ -164,11 +164,14 @@ def _teacher(distilled: DistillRecipe) -> Recipe:
     """A recipe whose start is the teacher, with the teacher's shape and tokenizer."""
     name = distilled.distill.teacher
     if not name:
-        raise UserError("distill.teacher names no model to learn from.\n  Name a run, a Hugging Face directory or a .gguf: --teacher.")
+        raise UserError("distill.teacher names no model to learn from.\n  Name a run or a Hugging Face directory: --teacher.")
     plain = Recipe("teacher", start=name, data=replace(distilled.recipe.data, tokenizer=None))
     found = open_start(plain)
     if found.tokenizer_path is None:
-        raise UserError(f"the teacher {name} has no tokenizer in a file, which the student could have too.\n  Name a run, or import it.")
+        raise UserError(
+            f"the teacher {name} has no tokenizer in a file, which the student could have too.\n"
+            f"  Make a run of it, and name that: tenfold convert import {name} RUN."
+        )
     return fitted(replace(plain, model=found.config), found, Path(name))
 
 

@@ -12,7 +12,7 @@ class Distill:
     """Learning from a teacher's probabilities, which are stored before the student's first step."""
 
     teacher: str = ""
-    """A run, a Hugging Face directory or a .gguf, whose tokenizer the student then has."""
+    """A run or a Hugging Face directory, whose tokenizer the student then has. `tenfold convert import` makes a run of a .gguf."""
     temperature: float = 2.0
     """Of teacher and student; Hinton et al. 2015."""
     top: int = 32
