@@ -116,11 +116,11 @@ class FitConfig:
 
     cut: float = 0.1
     """Points with a sqrt(KL) below it are left out."""
-    until: float | None = None
-    """Points with a sqrt(KL) above it are left out: of a policy that has collapsed, a law of its way there says nothing. None: all."""
     repeats: int = 1000
     """Samples of the bootstrap over the measured prompts."""
     seed: int = 0
+    until: float | None = None
+    """Points with a sqrt(KL) above it are left out: of a policy that has collapsed, a law of its way there says nothing. None: all."""
 
     def __post_init__(self):
         if self.cut < 0 or self.repeats < 1:
