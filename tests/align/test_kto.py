@@ -119,7 +119,7 @@ def test_kto_learns_what_is_good_and_goes_on_exactly(tmp_path, lora, steps, leas
     assert metrics[0]["held_out_loss"] == pytest.approx(0.5, abs=1e-5) and metrics[1]["loss"] == pytest.approx(0.5, abs=1e-5)
     trained = [line for line in metrics if "loss" in line][-1]
     assert trained["loss"] < least and trained["accuracy"] > 0.9 and trained["kl"] > 0
-    assert run.result["held_out_loss"] < least + 0.01 and run.result["held_out_accuracy"] > 0.6
+    assert run.result["held_out_loss"] < least and run.result["held_out_accuracy"] > 0.6
     assert (run.result["command"], run.result["good"] + run.result["bad"]) == ("align kto", run.result["comparisons"])
     assert "held-out accuracy" in found_lines(run.result)[0]
 
