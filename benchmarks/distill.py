@@ -62,12 +62,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--weight", type=float, default=0.5)
-    parser.add_argument("--temperature", type=float, default=1.0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     write_articles(options.text, options.out)
-    method, gains = Distill(options.teacher, options.temperature, weight=options.weight), []
+    method, gains = Distill(options.teacher, temperature=1.0), []
     for seed in options.seeds:
         recipe = recipe_of(options.out, options.steps, seed, options.teacher)
         taught = distill(DistillRecipe(recipe, method), options.out / f"taught-{seed}")

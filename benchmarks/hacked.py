@@ -31,17 +31,18 @@ WAYS = {
     "both": {"ensemble": 4, "kl": 0.1},
 }
 
+RATE = 3e-4
+"""Three times the demo's, so that the policy is soon where the proxy is wrong."""
 
-def recipe_of(
-    out: Path, size: str, pairs: int, noise: float, steps: int, rate: float, ensemble: int = 1, kl: float = 0.0
-) -> OveroptimizeRecipe:
+
+def recipe_of(out: Path, size: str, pairs: int, noise: float, steps: int, ensemble: int = 1, kl: float = 0.0) -> OveroptimizeRecipe:
     base = placed(demo(), out)
     return replace(
         base,
         comparisons=replace(base.comparisons, counts=(pairs,), noise=noise),
         proxies=replace(base.proxies, sizes=(size,), ensemble=ensemble, pool="worst" if ensemble > 1 else "mean"),
         best_of=BestOf(256),
-        rl=replace(base.rl, steps=steps, kl=kl, learning_rate=rate),
+        rl=replace(base.rl, steps=steps, kl=kl, learning_rate=RATE),
     )
 
 
@@ -67,14 +68,13 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=250)
     parser.add_argument("--noise", type=float, default=0.1, help="the share of pairs that are labelled the wrong way round")
     parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--rate", type=float, default=3e-4)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if not prepare_demo(options.out, Console()):
         return
     for way, settings in WAYS.items():
         folder = options.out / way.replace(" ", "-").replace(",", "")
-        recipe = recipe_of(options.out, options.size, options.pairs, options.noise, options.steps, options.rate, **settings)
+        recipe = recipe_of(options.out, options.size, options.pairs, options.noise, options.steps, **settings)
         if (found := overoptimize(recipe, folder)) is None:
             return
         overoptimize_report(folder)

@@ -28,6 +28,8 @@ ASSISTANT = "\n\nAssistant:"
 PROMPT, ANSWER, WORD = 160, 200, 30
 """Letters: the last ones of a prompt, the first ones of an answer, and the longest word (an address is longer)."""
 CONTEXT, BATCH = 256, 16
+PRETRAINED, RATE = 500, 3e-4
+"""Steps on the dialogues, and the learning rate of the reward models."""
 
 
 def split_pair(chosen: str, rejected: str) -> tuple[str, str, str]:
@@ -62,24 +64,24 @@ def write_fold(folder: Path, pairs: list[dict], fold: int, folds: int) -> None:
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def base_recipe(folder: Path, steps: int) -> Recipe:
+def base_recipe(folder: Path) -> Recipe:
     return Recipe(
         "base",
         model=ModelConfig(vocab=2048, context=CONTEXT, layers=3, embed=128, heads=4, positions="rotary"),
         data=DataConfig((str(folder / "texts.jsonl"),)),
         optimizer=OptimizerConfig(2e-3, warmup_tokens=50_000),
-        train=TrainConfig(steps, BATCH, prompts=(), tensorboard=False),
+        train=TrainConfig(PRETRAINED, BATCH, prompts=(), tensorboard=False),
     )
 
 
-def reward_recipe(folder: Path, base: Run, epochs: float, members: int, rate: float) -> ComparisonRecipe:
+def reward_recipe(folder: Path, base: Run, epochs: float, members: int) -> ComparisonRecipe:
     pairs = len((folder / "pairs.jsonl").read_text().splitlines())
     recipe = Recipe(
         "reward",
         start=str(base.path),
         model=base.recipe.model,
         data=DataConfig((str(folder / "pairs.jsonl"),), held_out=str(folder / "held_out.jsonl")),
-        optimizer=OptimizerConfig(rate, weight_decay=0.1, warmup_tokens=20_000),
+        optimizer=OptimizerConfig(RATE, weight_decay=0.1, warmup_tokens=20_000),
         train=TrainConfig(round(epochs * pairs / BATCH), BATCH, evaluate_every=10**6, tensorboard=False),
     )
     return ComparisonRecipe(recipe, reward_model=RewardModel(ensemble=members))
@@ -100,17 +102,15 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--pretrain-steps", type=int, default=500)
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--members", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=3e-4)
     options = parser.parse_args()
     pairs, results = read_pairs(options.source), []
     for fold in range(options.folds):
         folder = options.out / f"fold-{fold}"
         write_fold(folder, pairs, fold, options.folds)
-        base = train(base_recipe(folder, options.pretrain_steps), folder / "base")
-        run = train_on_comparisons(reward_recipe(folder, base, options.epochs, options.members, options.rate), folder / "reward")
+        base = train(base_recipe(folder), folder / "base")
+        run = train_on_comparisons(reward_recipe(folder, base, options.epochs, options.members), folder / "reward")
         results.append(run.result)
         shown = ("held_out_pairs", "held_out_accuracy", "held_out_loss", "length_rule", "length_accuracy", "length_loss")
         print(f"fold {fold}: {json.dumps({name: run.result.get(name) for name in shown})}", flush=True)

@@ -36,10 +36,13 @@ SORTED = 0.25
 HELD_OUT = 512
 WANTED = 0.9
 STEPS, EVERY = 150, 10
+RATE = 3e-4
+TUNED = 10_000
+"""Lists of the tunings."""
 PAGE = """{% extends "base.html" %}{% from "plot.html" import plot %}{% block content %}{{ plot(box) }}{% endblock %}"""
 
 
-def write_data(out: Path, tuned: int) -> None:
+def write_data(out: Path) -> None:
     """lists.jsonl for the base, sorted.jsonl and mixed.jsonl for the tunings, prompts.jsonl and held_out.jsonl for the rewards."""
     lists = list(itertools.permutations(WORDS, LENGTH))
     drawn = random.Random(0)
@@ -55,7 +58,7 @@ def write_data(out: Path, tuned: int) -> None:
         said = sorted(words) if drawn.random() < share else words
         return {"instruction": " ".join(words), "output": " ".join(said)}
 
-    held_out, few, rest = lists[:HELD_OUT], lists[HELD_OUT : HELD_OUT + tuned], lists[HELD_OUT + tuned :]
+    held_out, few, rest = lists[:HELD_OUT], lists[HELD_OUT : HELD_OUT + TUNED], lists[HELD_OUT + TUNED :]
     write("held_out.jsonl", [asked(words) for words in held_out])
     write("sorted.jsonl", [shown(words, 1) for words in few])
     write("mixed.jsonl", [shown(words, SORTED) for words in few])
@@ -85,13 +88,13 @@ def sft_recipe(out: Path, base: Run, name: str, steps: int, rate: float) -> Reci
     )
 
 
-def policy_recipe(out: Path, start: Run, method: str, seed: int, rate: float) -> PolicyRecipe:
+def policy_recipe(out: Path, start: Run, method: str, seed: int) -> PolicyRecipe:
     recipe = Recipe(
         f"{method}-{seed}",
         start=str(start.path),
         model=start.recipe.model,
         data=DataConfig((str(out / "prompts.jsonl"),), held_out=str(out / "held_out.jsonl"), seed=seed),
-        optimizer=OptimizerConfig(rate, weight_decay=0.0, final_fraction=0.1),
+        optimizer=OptimizerConfig(RATE, weight_decay=0.0, final_fraction=0.1),
         train=TrainConfig(
             STEPS,
             512,
@@ -148,19 +151,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=["grpo", "ppo"], default=["grpo", "ppo"])
-    parser.add_argument("--tuned", type=int, default=10_000, help="lists of the tunings")
-    parser.add_argument("--rates", type=float, nargs=2, default=[3e-4, 3e-4], help="learning rates of GRPO and PPO")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    write_data(options.out, options.tuned)
+    write_data(options.out)
     base = train(base_recipe(options.out), options.out / "base")
     able = train_sft(sft_recipe(options.out, base, "sorted", 700, 4e-3), options.out / "sorted")
     start = train_sft(sft_recipe(options.out, able, "mixed", 500, 2e-3), options.out / "mixed")
-    rates = dict(zip(("grpo", "ppo"), options.rates, strict=True))
     runs: dict[str, list[Run]] = {}
     for method in options.methods:
         for seed in options.seeds:
-            recipe = policy_recipe(options.out, start, method, seed, rates[method])
+            recipe = policy_recipe(options.out, start, method, seed)
             runs.setdefault(method, []).append(train_policy(recipe, options.out / recipe.recipe.name))
             print(f"{recipe.recipe.name}: {json.dumps(told(runs[method][-1]))}", flush=True)
     page(options.out, runs)

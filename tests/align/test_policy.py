@@ -10,7 +10,7 @@ import pytest
 from tenfold.align import policy as training
 from tenfold.align.policy import train_policy
 from tenfold.align.policy_config import FILE, Grpo, PolicyRecipe, Ppo, RolloutConfig
-from tenfold.align.policy_round import check_fresh, one_step, orders
+from tenfold.align.policy_round import Drawn, check_fresh, one_step, orders, rewards_of
 from tenfold.align.policy_state import make_learner
 from tenfold.align.rollouts import row_keys
 from tenfold.errors import UserError
@@ -207,3 +207,14 @@ def test_recipes_that_cannot_work_are_refused(start, prompts, tmp_path):
     with pytest.raises(UserError, match="prompt 2 has 14 tokens and rollout.max_tokens is 4: 18 positions, but model.context is 16"):
         train_policy(tiny_policy(start, bad), tmp_path / "run")
     assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_each_reward_that_is_added_up_is_told_apart():
+    """Under NAME_REWARD, times its weight; a reward alone is its own mean."""
+    several = Drawn([], None, {"exact": [1.0, 0.0], "short": [-0.5, -1.5]})
+    assert rewards_of(several, "held_out_reward") == {
+        "held_out_reward": -0.5,
+        "held_out_reward_exact": 0.5,
+        "held_out_reward_short": -1.0,
+    }
+    assert rewards_of(Drawn([], None, {"exact": [1.0, 0.0]}), "reward") == {"reward": 0.5}
