@@ -29,18 +29,22 @@ WAYS = {
     "KL 0.3": {"kl": 0.3},
     "ensemble of 4, the worst": {"ensemble": 4},
     "both": {"ensemble": 4, "kl": 0.1},
+    "ensemble, half of the pairs each": {"ensemble": 4, "share": 0.5},
+    "ensemble, bodies of their own": {"ensemble": 4, "own_bodies": True},
+    "ensemble, both of their own": {"ensemble": 4, "share": 0.5, "own_bodies": True},
+    "all and KL 0.1": {"ensemble": 4, "share": 0.5, "own_bodies": True, "kl": 0.1},
 }
 
 RATE = 3e-4
 """Three times the demo's, so that the policy is soon where the proxy is wrong."""
 
 
-def recipe_of(out: Path, size: str, pairs: int, noise: float, steps: int, ensemble: int = 1, kl: float = 0.0) -> OveroptimizeRecipe:
-    base = placed(demo(), out)
+def recipe_of(out: Path, size: str, pairs: int, noise: float, steps: int, kl: float = 0.0, **ensemble: Any) -> OveroptimizeRecipe:
+    base, pool = placed(demo(), out), "worst" if ensemble else "mean"
     return replace(
         base,
         comparisons=replace(base.comparisons, counts=(pairs,), noise=noise),
-        proxies=replace(base.proxies, sizes=(size,), ensemble=ensemble, pool="worst" if ensemble > 1 else "mean"),
+        proxies=replace(base.proxies, sizes=(size,), pool=pool, **ensemble),
         best_of=BestOf(256),
         rl=replace(base.rl, steps=steps, kl=kl, learning_rate=RATE),
     )
@@ -68,11 +72,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=250)
     parser.add_argument("--noise", type=float, default=0.1, help="the share of pairs that are labelled the wrong way round")
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if not prepare_demo(options.out, Console()):
         return
-    for way, settings in WAYS.items():
+    for way, settings in ((way, WAYS[way]) for way in options.ways):
         folder = options.out / way.replace(" ", "-").replace(",", "")
         recipe = recipe_of(options.out, options.size, options.pairs, options.noise, options.steps, **settings)
         if (found := overoptimize(recipe, folder)) is None:

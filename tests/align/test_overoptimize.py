@@ -122,13 +122,14 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_one_goes_on_to_them(fou
 
 
 @pytest.mark.slow
-def test_ppo_and_a_proxy_of_another_width(folder):
+def test_ppo_and_members_of_another_width_and_with_bodies_of_their_own(folder):
     small = recipe(
         folder,
         rl=Rl("ppo", steps=2, batch=16, learning_rate=1e-3, every=2, samples=8, kl=0.1),
-        proxies=Proxies(("1x16",), batch=16, learning_rate=3e-3),
+        proxies=Proxies(("1x16",), batch=16, learning_rate=3e-3, ensemble=2, share=0.5, own_bodies=True),
     )
     (proxy,) = overoptimize(small, folder / "ppo")["proxies"]
+    assert (folder / "ppo" / "sizes" / "1x16-1").exists()
     assert proxy["rl"]["fit"]["verdict"] == "few"  # two points, one of which is the start
     assert proxy["parameters"] < 10_000 and proxy["rl"]["kl"][-1] > 0
 
@@ -193,6 +194,9 @@ def test_a_folder_of_another_recipe_is_refused(found, folder):
         (lambda: Comparisons(noise=0.5), "comparisons.noise is 0.5"),
         (lambda: BestOf(4), "best_of.pool is 4"),
         (lambda: Proxies(("a/b", "c/b")), "two have one name"),
+        (lambda: Proxies(ensemble=2, share=1.5), "proxies.share is 1.5"),
+        (lambda: Proxies(share=0.5), "are of an ensemble's members"),
+        (lambda: Proxies(ensemble=2, own_bodies=True), "own_bodies asks for new weights"),
         (lambda: Rl(every=0), "rl.every is 0"),
         (lambda: OveroptimizeRecipe(), "start names no model"),
         (lambda: OveroptimizeRecipe("a", rl=Rl(batch=12)), "Try rl.batch 16"),

@@ -38,7 +38,7 @@ from tenfold.train.recipe import load_as, save_recipe, to_dict
 from tenfold.train.records import Records, Stopwatch, cut_back, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.signals import stop_on_signals
-from tenfold.train.start import base_params, bring_template, bring_tokenizer, first_state, fitted, open_start, start_params
+from tenfold.train.start import Start, base_params, bring_template, bring_tokenizer, first_state, fitted, open_start, start_params
 from tenfold.train.state import State
 
 Watch = Callable[[int, dict[str, Any]], None]
@@ -71,7 +71,8 @@ def train_on_comparisons(comparison: ComparisonRecipe, out: Path | str | None = 
     if not (path / "tokenizer").exists():
         tokenizer.save(path / "tokenizer")
     work = Work(comparison, path, mesh, tokenizer, train, held_out)
-    begin_run(run, fingerprint([to_dict(each) for each in (*train, *held_out)], len(train)), start.fingerprint())
+    begun_from = "-".join([start.fingerprint(), *(each.fingerprint() for each in _bodies(comparison, tokenizer, path))])
+    begin_run(run, fingerprint([to_dict(each) for each in (*train, *held_out)], len(train)), begun_from)
     save_recipe(comparison, path / FILE)
     state, found = _fit(work, watch or _nobody)
     write_json(path / "result.json", result_of(work, int(state.step), found))
@@ -86,6 +87,19 @@ def _read(comparison: ComparisonRecipe) -> tuple[list[Any], list[Any]]:
     data, read = comparison.recipe.data, read_labelled if comparison.kto else read_comparisons
     train, held_out = split(read(data.paths), data.held_out, read)
     return (as_pairs(train), as_pairs(held_out)) if comparison.dpo else (train, held_out)
+
+
+def _bodies(comparison: ComparisonRecipe, tokenizer: Tokenizer, path: Path) -> list[Start]:
+    """What the members of an ensemble begin as, where it is not all the recipe's start. Raises UserError for one of another shape."""
+    recipe = comparison.recipe
+    asked = [replace(recipe, start=name) for name in comparison.reward_model.starts] if comparison.reward_model else []
+    bodies = [open_start(each) for each in asked]
+    for each, body in zip(asked, bodies, strict=True):
+        own, alike = body.tokenizer(), fitted(each, body, path).model == recipe.model
+        if not alike or own is not None and own.fingerprint != tokenizer.fingerprint:
+            what = "tokenizer" if alike else "shape"
+            raise UserError(f"reward_model.starts names {each.start}, whose {what} is not that of start {recipe.start}.\n  Name its like.")
+    return bodies
 
 
 def _check(comparison: ComparisonRecipe, mesh: Mesh) -> None:
@@ -104,8 +118,9 @@ def _first(work: Work) -> State:
     if work.comparison.reward_model is None:
         return first_state(recipe, work.judge.optimizer, work.mesh)
     optimizer, seed = adamw_of(recipe.optimizer, trained_params(recipe.model, recipe.lora), work.rate), recipe.train.seed
-    members = range(work.members if recipe.lora.rank else 1)  # whose adapters begin unlike each other, where there are some
-    seeded = [replace(recipe, train=replace(recipe.train, seed=seed + member)) for member in members]
+    starts = work.comparison.reward_model.starts or (recipe.start,)
+    members = range(work.members if recipe.lora.rank else len(starts))  # whose adapters begin unlike each other, where there are some
+    seeded = [replace(recipe, start=starts[m % len(starts)], train=replace(recipe.train, seed=seed + m)) for m in members]
     trained = [first_state(each, optimizer, work.mesh).params for each in seeded]
 
     def begin(trained):
@@ -135,6 +150,7 @@ def _fit(work: Work, watch: Watch) -> tuple[State, Measured]:
             work.start = work.base if recipe.lora.rank else start_params(recipe, work.mesh)
         first = int(state.step)
         cut_back(work.path, first if first else -1)
+        shares = [work.share(member) for member in range(work.members)]
         records, clock = Records(work.path, train.tensorboard, train.wandb, to_dict(recipe)), Stopwatch(work.path)
 
         def write(step: int, **figures) -> None:
@@ -147,7 +163,7 @@ def _fit(work: Work, watch: Watch) -> tuple[State, Measured]:
             for step in range(first, train.steps):
                 done = step + 1
                 seeds = [recipe.data.seed + member for member in range(work.members)]
-                items = [work.train[i] for seed in seeds for i in chosen(len(work.train), train.batch, step, seed)]
+                items = [own[i] for seed, own in zip(seeds, shares, strict=True) for i in chosen(len(own), train.batch, step, seed)]
                 state, figures = work.learn(
                     state, work.base, work.start, placed(work.rows(items), train.microbatch or train.batch, work.mesh)
                 )

@@ -16,10 +16,24 @@ class RewardModel:
     ensemble: int = 1
     """Models that are trained side by side, each with a head and an order of prompts of its own. Where they are a reward, reward.pool says
     what they score together."""
+    share: float = 1.0
+    """Of the training prompts, the share that each of them learns from, drawn by its own seed: what is wrong in few pairs is then not wrong
+    in all members (Breiman 1996, Bagging predictors)."""
+    starts: tuple[str, ...] = ()
+    """What they begin as, in turn, instead of all as `start`: models of its shape and tokenizer. Unlike bodies disagree more (Eisenstein et
+    al. 2024, arXiv 2312.09244)."""
 
     def __post_init__(self):
         if self.ensemble < 1:
             raise UserError(f"reward_model.ensemble is {self.ensemble}, but must be at least 1; 4 or 5 are usual.")
+        if not 0 < self.share <= 1:
+            raise UserError(
+                f"reward_model.share is {self.share}, but must be above 0 and at most 1; with 0.5 each member learns from half."
+            )
+        if self.ensemble == 1 and (self.share < 1 or self.starts):
+            raise UserError("reward_model.share and .starts are of an ensemble's members.\n  Leave them out, or say --ensemble 4.")
+        if len(self.starts) > self.ensemble:
+            raise UserError(f"reward_model.starts names {len(self.starts)} models for {self.ensemble} members.\n  Name at most as many.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,8 @@ class ComparisonRecipe:
             raise UserError("start names no model to train.\n  Name a run, a Hugging Face directory or a .gguf.")
         if self.recipe.mesh.sequence > 1:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but answers are read on whole rows.\n  Leave it at 1.")
+        if self.reward_model and self.reward_model.starts and self.recipe.lora.rank:
+            raise UserError("reward_model.starts are bodies of members, but adapters share one.\n  Leave it out, or --lora.rank.")
 
     @property
     def method(self) -> RewardModel | Dpo | Kto:

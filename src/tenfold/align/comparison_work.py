@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from tenfold.align.comparison_config import ComparisonRecipe
 from tenfold.align.comparison_step import Judge
 from tenfold.align.comparisons import encoded, ranked
-from tenfold.align.ensemble import judged_all, learn_all, of_members
+from tenfold.align.ensemble import judged_all, learn_all, of_members, own_share
 from tenfold.align.headed import headed_params
 from tenfold.align.kto_step import kto_learn, kto_looked
 from tenfold.align.labelled import labelled_rows, longest_row
@@ -65,6 +65,14 @@ class Work:
             return 2, longest_row(everything, self.tokenizer, room)
         longest = max(len(encoded(c.prompt, answer, self.tokenizer, room)[0]) for c in everything for answer in c.answers)
         return max(len(each.answers) for each in everything), longest
+
+    def share(self, member: int) -> list[Any]:
+        """What a member learns from."""
+        if self.members == 1:
+            return self.train
+        assert self.comparison.reward_model is not None
+        share, seed = self.comparison.reward_model.share, self.comparison.recipe.data.seed + member
+        return [self.train[i] for i in own_share(len(self.train), share, seed)]
 
     def rows(self, items: Sequence[Any]) -> Any:
         """Ranked, or LabelledRows."""

@@ -1,7 +1,8 @@
 """Several reward models in one run, side by side by vmap: where they disagree, none of them is to be trusted.
 
 Source: Coste et al. 2024, "Reward model ensembles help mitigate overoptimization", section 3. Member e is the model that would be trained
-alone with the recipe's seeds plus e: another head (other adapters too), and another order of prompts.
+alone with the recipe's seeds plus e: another head (other adapters too), and another order of prompts. Where asked, it has a share of the
+prompts and a body of its own too.
 Shapes: E members, in the first axis of every weight and moment; A microbatches, as in comparison_step.py.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tenfold.align.comparison_step import Judge, Judged, judged, learn
 from tenfold.align.comparisons import Ranked
@@ -17,6 +19,8 @@ from tenfold.align.headed import first_headed
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params, map_params, stack
 from tenfold.train.state import State
+
+SHARES = 7  # the stream of random numbers of shares
 
 
 def of_members(declared: Params, members: int) -> Params:
@@ -29,6 +33,11 @@ def first_members(trained: list[Params], config: ModelConfig, seed: int, members
     keys = [jax.random.fold_in(jax.random.key(seed + member), 1) for member in range(members)]
     headed = [first_headed(trained[member % len(trained)], config, key) for member, key in enumerate(keys)]
     return jax.tree.map(lambda *each: jnp.stack(each), *headed) if members > 1 else headed[0]
+
+
+def own_share(count: int, share: float, seed: int) -> np.ndarray:
+    """int64[N]: which of `count` prompts a member learns from, in order, at least one."""
+    return np.sort(np.random.default_rng([seed, SHARES]).permutation(count)[: max(1, round(share * count))])
 
 
 def learn_all(judge: Judge, members: int, state: State, base: Params | None, start: Params | None, rows) -> tuple[State, dict[str, Any]]:

@@ -48,6 +48,10 @@ class Proxies:
     learning_rate: float = 1e-4
     ensemble: int = 1
     """Reward models of each proxy, which are optimised against together."""
+    share: float = 1.0
+    """Of the pairs, the share that each of them learns from, drawn by its own seed."""
+    own_bodies: bool = False
+    """Each of them begins as new weights of its own; needs sizes."""
     pool: Pool = "mean"
     """What they say together: their mean, the mean less penalty times their standard deviation, or their variance, or the worst."""
     penalty: float = 1.0
@@ -56,6 +60,14 @@ class Proxies:
         check_penalty("proxies", self.penalty)
         if self.ensemble < 1:
             raise UserError(f"proxies.ensemble is {self.ensemble}, but must be at least 1.")
+        if not 0 < self.share <= 1:
+            raise UserError(f"proxies.share is {self.share}, but must be above 0 and at most 1; with 0.5 each member learns from half.")
+        if self.ensemble == 1 and (self.share < 1 or self.own_bodies):
+            raise UserError("proxies.share and .own_bodies are of an ensemble's members.\n  Leave them out, or say --proxies.ensemble 4.")
+        if self.own_bodies and any(layers_and_embed(size) is None for size in self.sizes or ("",)):
+            raise UserError(
+                "proxies.own_bodies asks for new weights, of a size that proxies.sizes does not say.\n  Say --proxies.sizes 1x64."
+            )
         names = [Path(size).name for size in self.sizes]
         if len(set(names)) < len(names):
             raise UserError(f"proxies.sizes is {' '.join(self.sizes)}: two have one name.\n  Give each once, and directories unlike names.")

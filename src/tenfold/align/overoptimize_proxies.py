@@ -66,7 +66,8 @@ def train_proxy(work: Work, size: str, count: int) -> Proxy | None:
             start=str(start),
         )
         work.watch.stage(f"proxy {size_name(size)} on {count:,} pairs")
-        asked = ComparisonRecipe(reward, reward_model=RewardModel(ensemble=proxies.ensemble))
+        bodies = tuple(str(own_body(work, size, member)) for member in range(proxies.ensemble)) if proxies.own_bodies else ()
+        asked = ComparisonRecipe(reward, reward_model=RewardModel(ensemble=proxies.ensemble, share=proxies.share, starts=bodies))
         trained = train_on_comparisons(asked, path, lambda step, figures: work.watch.step(step, steps, figures))
         if not trained.result.get("finished"):
             return None
@@ -81,22 +82,39 @@ def proxy_start(work: Work, size: str) -> Path:
     path = work.out / "sizes" / size
     if not path.exists():
         config = sized(work.start.model, *asked)
-        params = _weights(work, config)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new_directory(path) as folder:
-            with Checkpoints(folder / "checkpoints") as checkpoints:
-                checkpoints.save(state_of(params, config, optax.identity(), work.mesh))
-            work.tokenizer.save(folder / "tokenizer")
-            save_recipe(Recipe("size", model=config), folder / "recipe.yaml")
-            write_json(folder / "result.json", {"finished": True})
+        _write_model(work, path, config, _weights(work, config))
     return path
+
+
+def own_body(work: Work, size: str, member: int) -> Path:
+    """New weights of that size for a member of an ensemble, written where they are not there."""
+    path, asked = work.out / "sizes" / f"{size}-{member}", layers_and_embed(size)
+    assert asked is not None
+    if not path.exists():
+        config = sized(work.start.model, *asked)
+        _write_model(work, path, config, _new_weights(config, work.recipe.seed + member))
+    return path
+
+
+def _write_model(work: Work, path: Path, config: ModelConfig, params: Params) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_directory(path) as folder:
+        with Checkpoints(folder / "checkpoints") as checkpoints:
+            checkpoints.save(state_of(params, config, optax.identity(), work.mesh))
+        work.tokenizer.save(folder / "tokenizer")
+        save_recipe(Recipe("size", model=config), folder / "recipe.yaml")
+        write_json(folder / "result.json", {"finished": True})
+
+
+def _new_weights(config: ModelConfig, seed: int) -> Params:
+    return jax.jit(lambda key: init_params(key, config))(jax.random.key(seed))
 
 
 def _weights(work: Work, config: ModelConfig) -> Params:
     """The start's first layers, or new weights."""
     start = work.start.model
     if config.embed != start.embed:
-        return jax.jit(lambda key: init_params(key, config))(jax.random.key(work.recipe.seed))
+        return _new_weights(config, work.recipe.seed)
     first = restack(work.params["blocks"], start.layers)[: config.layers]
     return work.params | {"blocks": restack(first, config.period)}
 

@@ -1,0 +1,109 @@
+"""CodeFusion, masked diffusion and an autoregressive model of equal size, on the same pairs of three languages, and a retrieval baseline.
+
+    python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
+    python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
+    python benchmarks/codefusion.py score --out DIR [--languages bash python cf]
+
+Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second it
+learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that are
+done into one table: DIR/scores/LANGUAGE. Both go on where they were stopped. One process a core is the quickest:
+
+    taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
+"""
+
+import argparse
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tenfold.codefusion.config import Kind
+from tenfold.codefusion.recipe import FusionData, FusionRecipe, Task
+from tenfold.codefusion.score_settings import ScoreSettings
+from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.train import train_fusion
+from tenfold.recipes.codefusion import KINDS, small
+from tenfold.recipes.codefusion_score import score_runs
+from tenfold.recipes.show import Display
+
+
+@dataclass(frozen=True)
+class Road:
+    """How long rows are, and how long is learned."""
+
+    length: int
+    """Tokens of a snippet; longer ones, a few in a hundred, are left out of training."""
+    text_length: int
+    first: int
+    """Steps of the first run."""
+    second: int
+
+
+ROADS = {"bash": Road(40, 40, 800, 1600), "python": Road(32, 40, 1400, 600), "cf": Road(24, 56, 900, 600)}
+BATCH = 32
+FIRST_RATE, SECOND_RATE = 1e-3, 7e-4
+WARMUP = 100
+FIRST_TASKS: tuple[Task, ...] = ("pairs", "pairs", "pairs", "denoising")
+SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, batch=256)
+CURVE = (4, 16, 64, 200, 1200)
+
+
+def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) -> FusionRecipe:
+    """`codefusion-small` with the language's lengths; `part` is first, second or only."""
+    road, base, data = ROADS[language], small(kind), out / "data" / language
+    steps = {"first": road.first, "second": road.second, "only": road.first + road.second}[part]
+    files = {"paths": (str(data / ("first.jsonl" if part == "first" else "second.jsonl")),), "tokenizer": str(data / "tokenizer")}
+    rate = SECOND_RATE if part == "second" else FIRST_RATE
+    return replace(
+        base,
+        name=f"{language}-{kind}-{part}",
+        model=replace(base.model, length=road.length, text_length=road.text_length),
+        data=FusionData(**files, language=language),  # type: ignore[arg-type]
+        optimizer=replace(base.optimizer, learning_rate=rate, warmup_tokens=WARMUP * BATCH * road.length),
+        train=replace(base.train, tasks=FIRST_TASKS if part == "first" else ("pairs",), steps=steps, batch=BATCH, log_every=20),
+        start=None if start is None else str(start),
+    )
+
+
+def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = None) -> Path:
+    """Trains a run to its end, or from where it was stopped, and returns where it is."""
+    made = recipe(out, language, kind, part, start)
+    path = out / "runs" / made.name
+    with Display(path) as display:
+        run = train_fusion(made, path, display)
+    if not run.result["finished"]:
+        raise SystemExit(f"{path} was stopped; the same command goes on.")
+    print(json.dumps({name: run.result[name] for name in ("parameters", "examples", "left_out", "texts_cut", "seconds")}), flush=True)
+    return path
+
+
+def score(out: Path, language: str) -> None:
+    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in KINDS]
+    done = [str(run) for run in runs if (run / "result.json").exists()]
+    data = out / "data" / language
+    settings = ScoreSettings(
+        str(data / "test.jsonl"), language, (str(data / "second.jsonl"), str(data / "first.jsonl")), sampling=SAMPLING, curve=CURVE
+    )
+    score_runs(done, settings, out / "scores" / language)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["train", "score"])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--languages", nargs="+", choices=list(ROADS), default=list(ROADS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--only-second", action="store_true")
+    options = parser.parse_args()
+    for language in options.languages:
+        if options.what == "score":
+            score(options.out, language)
+            continue
+        for kind in options.kinds:
+            if options.only_second:
+                train(options.out, language, kind, "only")
+            else:
+                train(options.out, language, kind, "second", train(options.out, language, kind, "first"))
+
+
+if __name__ == "__main__":
+    main()
