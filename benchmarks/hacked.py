@@ -23,16 +23,17 @@ from tenfold.recipes.overoptimize_demo import demo, placed, prepare_demo
 from tenfold.report.overoptimize import overoptimize_report
 from tenfold.train.device import machine
 
-WAYS = {
+OWN = {"ensemble": 4, "share": 0.5, "own_bodies": True}
+"""Members that learn from a half of the pairs each, and begin as weights of their own."""
+WAYS: dict[str, dict[str, Any]] = {
     "alone": {},
     "KL 0.1": {"kl": 0.1},
     "KL 0.3": {"kl": 0.3},
     "ensemble of 4, the worst": {"ensemble": 4},
     "both": {"ensemble": 4, "kl": 0.1},
-    "ensemble, half of the pairs each": {"ensemble": 4, "share": 0.5},
-    "ensemble, bodies of their own": {"ensemble": 4, "own_bodies": True},
-    "ensemble, both of their own": {"ensemble": 4, "share": 0.5, "own_bodies": True},
-    "all and KL 0.1": {"ensemble": 4, "share": 0.5, "own_bodies": True, "kl": 0.1},
+    "of their own, the worst": OWN,
+    "of their own, less 1 deviation": OWN | {"pool": "deviation", "penalty": 1.0},
+    "of their own, less 4 deviations": OWN | {"pool": "deviation", "penalty": 4.0},
 }
 
 RATE = 3e-4
@@ -40,11 +41,11 @@ RATE = 3e-4
 
 
 def recipe_of(out: Path, size: str, pairs: int, noise: float, steps: int, kl: float = 0.0, **ensemble: Any) -> OveroptimizeRecipe:
-    base, pool = placed(demo(), out), "worst" if ensemble else "mean"
+    base = placed(demo(), out)
     return replace(
         base,
         comparisons=replace(base.comparisons, counts=(pairs,), noise=noise),
-        proxies=replace(base.proxies, sizes=(size,), pool=pool, **ensemble),
+        proxies=replace(base.proxies, sizes=(size,), **({"pool": "worst"} if ensemble else {}) | ensemble),
         best_of=BestOf(256),
         rl=replace(base.rl, steps=steps, kl=kl, learning_rate=RATE),
     )
