@@ -41,33 +41,24 @@ class Road:
 
 
 ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(40, 40, 2400, 1000), "cf": Road(28, 72, 3200, 1400)}
-BATCH = 32
-EMBED, HEADS = 96, 3
-"""Half of the recipe's width: in the minutes that a run has, wider models see too few tokens."""
-CODE_WIDTH = 16
-"""Of CodeFusion's embedding, as Diffusion-LM has it for its smaller task (Li et al. 2022, appendix F); noise hides little in
-64 numbers."""
-RATES: dict[Kind, float] = {"codefusion": 2e-3, "masked": 1e-3, "autoregressive": 1e-3}
-"""Of 1e-3 and 2e-3, those whose held-out loss was lower after 200 to 1,000 steps on made-up rules; masked: not tried."""
 WARMUP = 100
-SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, batch=256)
-CURVE = (4, 16, 64, 200, 1200)
+SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident", batch=256)
+CURVE, CURVE_ITEMS = (4, 16, 64, 1200), 89
 
 
 def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) -> FusionRecipe:
-    """`codefusion-small`, half as wide, with the language's lengths; `part` is first, second or only."""
+    """`codefusion-small` with the language's lengths and tokens; `part` is first, second or only."""
     road, base, data = ROADS[language], small(kind), out / "data" / language
-    shape = {"embed": EMBED, "heads": HEADS, "mlp": 4 * EMBED, "length": road.length, "text_length": road.text_length}
-    shape |= {"code_width": CODE_WIDTH} if kind == "codefusion" else {}
+    shape = {"vocab": VOCABS[language] + 1, "length": road.length, "text_length": road.text_length}
     steps = {"first": road.first, "second": road.second, "only": road.first + road.second}[part]
     files = {"paths": (str(data / ("first.jsonl" if part == "first" else "second.jsonl")),), "tokenizer": str(data / "tokenizer")}
     return replace(
         base,
         name=f"{language}-{kind}-{part}",
-        model=replace(base.model, **shape, vocab=VOCABS[language] + 1),
+        model=replace(base.model, **shape),
         data=FusionData(**files, language=language),  # type: ignore[arg-type]
-        optimizer=replace(base.optimizer, learning_rate=RATES[kind], warmup_tokens=WARMUP * BATCH * road.length),
-        train=replace(base.train, steps=steps, batch=BATCH, drop_text=0.0, log_every=50),
+        optimizer=replace(base.optimizer, warmup_tokens=WARMUP * base.train.batch * road.length),
+        train=replace(base.train, steps=steps, drop_text=0.0, log_every=50),
         start=None if start is None else str(start),
     )
 
@@ -89,7 +80,12 @@ def score(out: Path, language: str) -> None:
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data = out / "data" / language
     settings = ScoreSettings(
-        str(data / "test.jsonl"), language, (str(data / "second.jsonl"), str(data / "first.jsonl")), sampling=SAMPLING, curve=CURVE
+        str(data / "test.jsonl"),
+        language,
+        (str(data / "second.jsonl"), str(data / "first.jsonl")),
+        sampling=SAMPLING,
+        curve=CURVE,
+        curve_limit=CURVE_ITEMS,
     )
     score_runs(done, settings, out / "scores" / language)
 

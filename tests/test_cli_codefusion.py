@@ -82,7 +82,7 @@ def test_phases_have_their_tasks():
         (["pretrain", "codefusion-large"], "'codefusion-large' is neither a recipe nor a file.\n  Recipes: codefusion,"),
         (["pretrain", "codefusion-small"], "data.paths is empty: there is nothing to learn from.\n  Name files with --data."),
         (["pretrain", "codefusion-small", "--data", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
-        (["pretrain", "codefusion-small", "--model.heads", "7"], "model.heads is 7, which does not divide model.embed 192."),
+        (["pretrain", "codefusion-small", "--model.heads", "7"], "model.heads is 7, which does not divide model.embed 96."),
         (["finetune", "codefusion-small", "--from", "nowhere", "--data", "x"], "nowhere holds no recipe.yaml."),
         (["finetune", "codefusion-small", "--train.tasks", "--data", "x"], "train.tasks is empty.\n  Name some of code, denoising, pairs."),
         (["finetune", "codefusion-small", "--from", "a", "--encoder", "b"], "start is a and encoder b, but the start has an encoder."),
