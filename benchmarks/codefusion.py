@@ -40,7 +40,7 @@ class Road:
     second: int
 
 
-ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(40, 40, 2400, 1000), "cf": Road(28, 72, 3200, 1400)}
+ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(40, 40, 1600, 800), "cf": Road(28, 72, 3200, 1400)}
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident", batch=256)
 CURVE, CURVE_ITEMS = (4, 16, 64, 1200), 89

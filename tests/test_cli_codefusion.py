@@ -37,7 +37,7 @@ def test_help_names_the_recipes(tenfold):
 def test_a_recipes_help_lists_its_fields(tenfold):
     code, out, _ = tenfold("finetune", "codefusion-small", "--help")
     assert code == 0
-    for said in ("--model.code-width", "--train.tasks", "--data.language", "--encoder", "--optimizer.learning-rate", "0.001"):
+    for said in ("--model.code-width", "--train.tasks", "--data.language", "--encoder", "--optimizer.learning-rate", "0.002"):
         assert said in out
 
 
