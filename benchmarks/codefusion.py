@@ -2,7 +2,7 @@
 
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
-    python benchmarks/codefusion.py score --out DIR [--languages bash python cf]
+    python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--curve 4 16 64]
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that
@@ -42,8 +42,8 @@ class Road:
 
 ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(40, 40, 1600, 800), "cf": Road(28, 72, 3200, 1400)}
 WARMUP = 100
-SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident", batch=256)
-CURVE, CURVE_ITEMS = (4, 16, 64, 1200), 89
+SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident")
+CURVE_ITEMS = 89
 
 
 def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) -> FusionRecipe:
@@ -75,7 +75,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     return path
 
 
-def score(out: Path, language: str) -> None:
+def score(out: Path, language: str, curve: tuple[int, ...]) -> None:
     runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in KINDS]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data = out / "data" / language
@@ -84,7 +84,7 @@ def score(out: Path, language: str) -> None:
         language,
         (str(data / "second.jsonl"), str(data / "first.jsonl")),
         sampling=SAMPLING,
-        curve=CURVE,
+        curve=curve,
         curve_limit=CURVE_ITEMS,
     )
     score_runs(done, settings, out / "scores" / language)
@@ -97,10 +97,11 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", choices=list(ROADS), default=list(ROADS))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--only-second", action="store_true")
+    parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     options = parser.parse_args()
     for language in options.languages:
         if options.what == "score":
-            score(options.out, language)
+            score(options.out, language, tuple(options.curve))
             continue
         for kind in options.kinds:
             if options.only_second:

@@ -31,6 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "KL 0.3": {"kl": 0.3},
     "ensemble of 4, the worst": {"ensemble": 4},
     "both": {"ensemble": 4, "kl": 0.1},
+    "ensemble of 4, less 4 deviations": {"ensemble": 4, "pool": "deviation", "penalty": 4.0},
     "of their own, the worst": OWN,
     "of their own, less 1 deviation": OWN | {"pool": "deviation", "penalty": 1.0},
     "of their own, less 4 deviations": OWN | {"pool": "deviation", "penalty": 4.0},
