@@ -44,10 +44,11 @@ ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(40, 40, 1600, 800), "c
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident")
 CURVE_ITEMS = 89
+"""As many as there are rules to test."""
 
 
 def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) -> FusionRecipe:
-    """`codefusion-small` with the language's lengths and tokens; `part` is first, second or only."""
+    """`codefusion-small` with the language's lengths and tokens, and always with the text; `part` is first, second or only."""
     road, base, data = ROADS[language], small(kind), out / "data" / language
     shape = {"vocab": VOCABS[language] + 1, "length": road.length, "text_length": road.text_length}
     steps = {"first": road.first, "second": road.second, "only": road.first + road.second}[part]

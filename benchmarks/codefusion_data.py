@@ -11,7 +11,8 @@ pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.json
     cf       first: rules made up by tenfold.codefusion.rules.generate                              second: the released pairs, and such
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, as a rule counts them. What is learned first holds no code of a test item.
+of the item's table, as a rule counts them. What is learned first holds no code of a test item; what is
+learned after may: those items are not new to `score`.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from tenfold.codefusion.rules.generate import generate
 from tenfold.tokens.tokenizer import train_tokenizer
 
 VOCABS = {"bash": 1023, "python": 767, "cf": 511}
-"""Few tokens, so that numbers and names are spelled: with 2,047 no kind had learned to copy them after 3,000 steps."""
+"""Few tokens, so that numbers and names are spelled, and can be copied."""
 KEPT = 0.6
 """Share of a snippet's words that stand in the text made of it."""
 SNIPPETS = 40_000
@@ -80,8 +81,8 @@ def pages(source: Path) -> list[dict]:
     """tldr-pages' descriptions and commands, their placeholders as bare words, the first of two spellings of a flag."""
     found = json.loads(gzip.decompress(source.read_bytes()))
     pairs = [pair for part in ("common", "linux", "osx") for page in found[part].values() for pair in page["e"]]
-    plain = [(text, re.sub(r"\{\{(?:\[([^|\]]*)[^\]]*\]|(.*?))\}\}", lambda m: m[1] or m[2] or "", code)) for text, code in pairs]
-    return [{"text": text, "code": code} for text, code in plain if text.strip() and code.strip()]
+    bare = [(text, re.sub(r"\{\{(?:\[([^|\]]*)[^\]]*\]|(.*?))\}\}", lambda m: m[1] or m[2] or "", code)) for text, code in pairs]
+    return [{"text": text, "code": code} for text, code in bare if text.strip() and code.strip()]
 
 
 def described(example: Example) -> str:
@@ -91,8 +92,8 @@ def described(example: Example) -> str:
 
 
 def made_up(count: int, seed: int) -> list[dict]:
-    rules = [(Example(item.text, item.code, data=(item.table.header,)), item.code) for item in generate(count, seed)]
-    return [{"text": described(example), "code": code} for example, code in rules]
+    examples = [Example(item.text, item.code, data=(item.table.header,)) for item in generate(count, seed)]
+    return [{"text": described(example), "code": example.code} for example in examples]
 
 
 def pairs(file: Path, language: str) -> list[dict]:
@@ -106,8 +107,8 @@ def first_and_second(language: str, folder: Path, tldr: Path) -> tuple[list[dict
     rng = random.Random(0)
     released = pairs(folder / f"{language}_train.jsonl", language)
     if language == "cf":
-        plain = [{"text": line["text"], "code": line["code"]} for line in released]
-        return made_up(MADE, 0), plain * OFTEN + made_up(MADE_AGAIN, 1)
+        without_data = [{"text": line["text"], "code": line["code"]} for line in released]
+        return made_up(MADE, 0), without_data * OFTEN + made_up(MADE_AGAIN, 1)
     if language == "python":
         return list(islice(snippets("python", statements(rng), rng), SNIPPETS)), released
     lines = (folder / "pretrain_bash.txt").read_text(encoding="utf-8").splitlines()
@@ -115,7 +116,8 @@ def first_and_second(language: str, folder: Path, tldr: Path) -> tuple[list[dict
     return pages(tldr) + list(islice(snippets("bash", iter(lines), rng), SNIPPETS)), released
 
 
-def plain(code: str) -> str:
+def spaced(code: str) -> str:
+    """With one space between words, as `deduplicated` compares."""
     return " ".join(code.split())
 
 
@@ -124,8 +126,8 @@ def write_language(language: str, folder: Path, tldr: Path, out: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     test = pairs(folder / f"{language}_test.jsonl", language)
     first, second = first_and_second(language, folder, tldr)
-    known = {plain(line["code"]) for line in test}
-    first = [line for line in first if plain(line["code"]) not in known]
+    known = {spaced(line["code"]) for line in test}
+    first = [line for line in first if spaced(line["code"]) not in known]
     for name, lines in (("first", first), ("second", second), ("test", test)):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     some = first[::5] + second

@@ -1,6 +1,6 @@
 """A reward that is hacked on purpose, and what softens it: a KL in the loss, an ensemble of reward models, stopping early.
 
-    python benchmarks/hacked.py --out DIR [--size 1x64] [--pairs 250] [--noise 0.1] [--steps 80]
+    python benchmarks/hacked.py --out DIR [--size 1x64] [--pairs 250] [--noise 0.1] [--steps 80] [--ways alone ...]
 
 The start, its prompts and the gold reward are those of `tenfold align overoptimize demo`: different words are good up to six, so that most
 pairs say no more than "more words", and a proxy that learned this from few of them is wrong where it is pushed to. GRPO pushes against the
@@ -25,7 +25,7 @@ from tenfold.train.device import machine
 
 OWN = {"ensemble": 4, "share": 0.5, "own_bodies": True}
 """Members that learn from a half of the pairs each, and begin as weights of their own."""
-WAYS: dict[str, dict[str, Any]] = {
+WAYS: dict[str, dict[str, Any]] = {  # of ensembles the worst, where nothing else is said
     "alone": {},
     "KL 0.1": {"kl": 0.1},
     "KL 0.3": {"kl": 0.3},

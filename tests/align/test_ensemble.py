@@ -95,7 +95,8 @@ def test_what_members_say_is_pooled_as_asked(members):
     [
         ({"ensemble": 0}, "reward_model.ensemble is 0, but must be at least 1"),
         ({"ensemble": 2, "share": 0.0}, "reward_model.share is 0.0, but must be above 0"),
-        ({"share": 0.5}, "share and .starts are of an ensemble's members"),
+        ({"share": 0.5}, "reward_model.share is 0.5, but there is one model"),
+        ({"starts": ("a",)}, "starts are of an ensemble's members"),
         ({"ensemble": 2, "starts": ("a", "b", "c")}, "starts names 3 models for 2 members"),
     ],
 )

@@ -7,6 +7,16 @@ from tenfold.errors import UserError
 from tenfold.train.recipe import Recipe
 
 
+def check_members(section: str, ensemble: int, share: float) -> None:
+    """Refuses a number of reward models, or a share of the pairs for each, that cannot be. `section` is whose fields they are."""
+    if ensemble < 1:
+        raise UserError(f"{section}.ensemble is {ensemble}, but must be at least 1; 4 or 5 are usual.")
+    if not 0 < share <= 1:
+        raise UserError(f"{section}.share is {share}, but must be above 0 and at most 1; with 0.5 each member learns from half.")
+    if ensemble == 1 and share < 1:
+        raise UserError(f"{section}.share is {share}, but there is one model.\n  Leave it out, or say {section}.ensemble 4.")
+
+
 @dataclass(frozen=True)
 class RewardModel:
     """A reward model as InstructGPT's: all pairs of a prompt's answers in one element of the batch."""
@@ -24,14 +34,9 @@ class RewardModel:
     al. 2024, arXiv 2312.09244)."""
 
     def __post_init__(self):
-        if self.ensemble < 1:
-            raise UserError(f"reward_model.ensemble is {self.ensemble}, but must be at least 1; 4 or 5 are usual.")
-        if not 0 < self.share <= 1:
-            raise UserError(
-                f"reward_model.share is {self.share}, but must be above 0 and at most 1; with 0.5 each member learns from half."
-            )
-        if self.ensemble == 1 and (self.share < 1 or self.starts):
-            raise UserError("reward_model.share and .starts are of an ensemble's members.\n  Leave them out, or say --ensemble 4.")
+        check_members("reward_model", self.ensemble, self.share)
+        if self.ensemble == 1 and self.starts:
+            raise UserError("reward_model.starts are of an ensemble's members.\n  Leave it out, or say --ensemble 4.")
         if len(self.starts) > self.ensemble:
             raise UserError(f"reward_model.starts names {len(self.starts)} models for {self.ensemble} members.\n  Name at most as many.")
 

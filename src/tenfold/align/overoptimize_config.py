@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tenfold.align.comparison_config import check_members
 from tenfold.align.policy_config import Pool, RewardConfig, RolloutConfig, check_penalty
 from tenfold.errors import UserError
 
@@ -58,12 +59,9 @@ class Proxies:
 
     def __post_init__(self):
         check_penalty("proxies", self.penalty)
-        if self.ensemble < 1:
-            raise UserError(f"proxies.ensemble is {self.ensemble}, but must be at least 1.")
-        if not 0 < self.share <= 1:
-            raise UserError(f"proxies.share is {self.share}, but must be above 0 and at most 1; with 0.5 each member learns from half.")
-        if self.ensemble == 1 and (self.share < 1 or self.own_bodies):
-            raise UserError("proxies.share and .own_bodies are of an ensemble's members.\n  Leave them out, or say --proxies.ensemble 4.")
+        check_members("proxies", self.ensemble, self.share)
+        if self.ensemble == 1 and self.own_bodies:
+            raise UserError("proxies.own_bodies is of an ensemble's members.\n  Leave it out, or say --proxies.ensemble 4.")
         if self.own_bodies and any(layers_and_embed(size) is None for size in self.sizes or ("",)):
             raise UserError(
                 "proxies.own_bodies asks for new weights, of a size that proxies.sizes does not say.\n  Say --proxies.sizes 1x64."

@@ -32,8 +32,8 @@ def published(kind: Kind = "codefusion") -> FusionRecipe:
 
 
 def small(kind: Kind = "codefusion") -> FusionRecipe:
-    """3 layers of width 96 that read, 3 that denoise, 2 that decode, 64 tokens; what helped small models is on. Narrow, as in an hour of a
-    core wider ones see too little; few tokens, so that names and numbers are spelled and can be copied."""
+    """3 layers of width 96 that read, 3 that denoise, 2 that decode, 64 tokens; what helped small models is on. Narrow, so
+    that an hour of a core shows it many pairs; few tokens, so that names and numbers are spelled and can be copied."""
     extra: dict = dict(code_width=16, predicts="code", normalised=True, self_conditioned=True) if kind == "codefusion" else {}
     rate = 2e-3 if kind == "codefusion" else 1e-3
     model = FusionConfig(
