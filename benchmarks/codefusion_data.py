@@ -6,28 +6,34 @@
 FOLDER holds the released files of microsoft/prose-benchmarks, CodeFusion, as lines: LANGUAGE_train.jsonl, LANGUAGE_test.jsonl and
 pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.jsonl and a tokenizer of the first two.
 
-    bash     first: tldr-pages' descriptions and commands (CC BY 4.0), and released snippets        second: the released pairs
-    python   first: statements of the standard library                                              second: the released pairs
-    cf       first: rules made up by tenfold.codefusion.rules.generate                              second: the released pairs, and such
+    bash     first: tldr-pages' descriptions and commands (CC BY 4.0), and released snippets   second: the released pairs, and variants
+    python   first: statements of the standard library                                         second: the released pairs, and variants
+    cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, as a rule counts them. What is learned first holds no code of a test item; what is
-learned after may: those items are not new to `score`.
+of the item's table, as a rule counts them. Made-up rules take their words from tldr-pages, so that none is known by heart. Rules and Python
+are written with a space before each argument or token, and texts with spaces around quotes that code has not: a word is then the same
+tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this has the code of a test item, but released pairs may:
+those items are not new to `score`.
 """
 
 import argparse
 import ast
 import gzip
+import io
 import json
 import random
 import re
 import sysconfig
-from collections.abc import Iterator
+import tokenize
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from codefusion_variants import varied
+
 from tenfold.codefusion.data import Example, read_examples
-from tenfold.codefusion.languages import problem
+from tenfold.codefusion.languages import form, problem
 from tenfold.codefusion.rules.generate import generate
 from tenfold.tokens.tokenizer import train_tokenizer
 
@@ -39,8 +45,12 @@ SNIPPETS = 40_000
 """Of each language, at most."""
 LETTERS = (12, 100)
 """The least and the most of such a snippet."""
-MADE, MADE_AGAIN, OFTEN = 30_000, 4000, 3
+MADE, MADE_AGAIN, OFTEN = 100_000, 4000, 3
 """Rules to learn first; those, and the times that each released pair comes, after."""
+VARIANTS = {"bash": 5, "python": 15}
+"""Tried of each released pair."""
+SHORTEST = 3
+"""Letters of a word that made-up rules take."""
 WORDS = {"bash": r"\S+", "python": r"'[^']*'|\w+"}
 
 
@@ -86,13 +96,31 @@ def pages(source: Path) -> list[dict]:
 
 
 def described(example: Example) -> str:
-    """A rule's text, and the columns that it may name: `... | 0 City 1 Fee`."""
-    header = example.data[0] if example.data else ()
-    return " | ".join([example.text or "", " ".join(f"{i} {name}" for i, name in enumerate(header))]) if header else example.text or ""
+    """A rule's text, and the columns that it may name, which are none where the one column is called Value."""
+    header = [str(name) for name in example.data[0]] if example.data else []
+    columns = [] if header[:2] == ["Index", "Value"] else [f"{i} {name}" for i, name in enumerate(header)]
+    return " | ".join([example.text or "", *columns])
 
 
-def made_up(count: int, seed: int) -> list[dict]:
-    examples = [Example(item.text, item.code, data=(item.table.header,)) for item in generate(count, seed)]
+def roomy_text(language: str, text: str) -> str:
+    """With spaces around the quotes of rules, and the backticks of Python."""
+    marks = {"cf": r"[\"']", "python": "`", "bash": "$^"}[language]
+    return " ".join(re.sub(f"({marks})", r" \1 ", text).split())
+
+
+def roomy(language: str, code: str) -> str:
+    """The same code with a space before each argument, or each token of Python; as it is where it would not be the same."""
+    try:
+        wide = re.sub(r"\((?=[^\s)])", "( ", code) if language == "cf" else code
+        if language == "python" and "\n" not in code:
+            wide = " ".join(token.string for token in tokenize.generate_tokens(io.StringIO(code).readline)).strip()
+    except (tokenize.TokenError, SyntaxError):
+        return code
+    return wide if form(language, wide) == form(language, code) else code
+
+
+def made_up(count: int, seed: int, words: list[str]) -> list[dict]:
+    examples = [Example(item.text, item.code, data=(item.table.header,)) for item in generate(count, seed, words=words)]
     return [{"text": described(example), "code": example.code} for example in examples]
 
 
@@ -103,31 +131,54 @@ def pairs(file: Path, language: str) -> list[dict]:
     return [{"text": said(each), "code": each.code} | ({"Data": each.data} if each.data else {}) for each in examples]
 
 
-def first_and_second(language: str, folder: Path, tldr: Path) -> tuple[list[dict], list[dict]]:
+def words_to_copy(found: list[dict]) -> list[str]:
+    """The words of tldr-pages' descriptions, each once."""
+    words = {word for line in found for word in re.findall("[A-Za-z]+", line["text"]) if len(word) >= SHORTEST}
+    return sorted(words)
+
+
+def first_and_second(language: str, folder: Path, tldr: Path, known: set[str]) -> tuple[list[dict], list[dict]]:
+    """What is learned first and after; nothing made or found has a code of `known`."""
     rng = random.Random(0)
     released = pairs(folder / f"{language}_train.jsonl", language)
+
+    def new(lines: Iterable[dict]) -> list[dict]:
+        return [line for line in lines if same(language, line["code"]) not in known]
+
+    words = words_to_copy(pages(tldr))
     if language == "cf":
         without_data = [{"text": line["text"], "code": line["code"]} for line in released]
-        return made_up(MADE, 0), without_data * OFTEN + made_up(MADE_AGAIN, 1)
+        return new(made_up(MADE, 0, words)), without_data * OFTEN + new(made_up(MADE_AGAIN, 1, words))
     if language == "python":
-        return list(islice(snippets("python", statements(rng), rng), SNIPPETS)), released
+        first = new(islice(snippets("python", statements(rng), rng), SNIPPETS))
+        return first, released + new(variants(language, released, rng, words))
     lines = (folder / "pretrain_bash.txt").read_text(encoding="utf-8").splitlines()
     rng.shuffle(lines)
-    return pages(tldr) + list(islice(snippets("bash", iter(lines), rng), SNIPPETS)), released
+    first = new([*pages(tldr), *islice(snippets("bash", iter(lines), rng), SNIPPETS)])
+    return first, released + new(variants(language, released, rng, words))
 
 
-def spaced(code: str) -> str:
-    """With one space between words, as `deduplicated` compares."""
-    return " ".join(code.split())
+def variants(language: str, released: list[dict], rng: random.Random, words: list[str]) -> list[dict]:
+    """Different ones of all pairs."""
+    found = (varied(language, line, rng, words) for line in released for _ in range(VARIANTS[language]))
+    return list({(each["text"], each["code"]): each for each in found if each is not None}.values())
+
+
+def same(language: str, code: str) -> str:
+    """What `score` compares codes by."""
+    return " ".join(form(language, code).split())
 
 
 def write_language(language: str, folder: Path, tldr: Path, out: Path) -> str:
     """Writes a language's files; returns what they hold."""
     out.mkdir(parents=True, exist_ok=True)
     test = pairs(folder / f"{language}_test.jsonl", language)
-    first, second = first_and_second(language, folder, tldr)
-    known = {spaced(line["code"]) for line in test}
-    first = [line for line in first if spaced(line["code"]) not in known]
+    known = {same(language, line["code"]) for line in test}
+    first, second = first_and_second(language, folder, tldr, known)
+    for line in [*first, *second]:
+        line |= {"text": roomy_text(language, line["text"]), "code": roomy(language, line["code"])}
+    for line in test:
+        line["text"] = roomy_text(language, line["text"])
     for name, lines in (("first", first), ("second", second), ("test", test)):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     some = first[::5] + second

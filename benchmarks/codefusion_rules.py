@@ -12,10 +12,11 @@ that have a label a row, the number whose labels are what the rule does, and wha
 import argparse
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from tenfold.codefusion.data import deduplicated, read_examples
-from tenfold.codefusion.languages import valid
+from tenfold.codefusion.languages import form, valid
 from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.evaluate import evaluate
@@ -60,7 +61,7 @@ def labelled(items: list[dict]) -> dict[str, Counter]:
 def pairs(folder: Path, language: str) -> dict:
     """Items of a language's two files, and of test those that are new."""
     train, test = (read_examples(folder / f"{language}_{part}.jsonl") for part in ("train", "test"))
-    split = deduplicated(train.examples, test.examples)
+    split = deduplicated(train.examples, test.examples, partial(form, language))
     return {
         "train": len(train.examples),
         "test": len(split.all),

@@ -87,3 +87,5 @@ def test_test_items_that_training_holds_leave():
     split = deduplicated(train, [pair, code, text, mixed, new])
     assert split.new == (new,) and len(split.all) == 5
     assert (split.same_pair, split.same_code, split.same_text) == (1, 3, 3)
+    same = deduplicated(train, [Example("show", "WC"), Example("see", "cat")], str.lower)
+    assert (same.same_code, len(same.new)) == (1, 1)

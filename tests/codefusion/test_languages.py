@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.codefusion.languages import problem, spans, valid
+from tenfold.codefusion.languages import form, problem, spans, valid
 from tenfold.errors import UserError
 
 CODE = st.text(alphabet=st.sampled_from("ab1 ('\"):\n\t=é#\\\x00x,.[]{}"), max_size=30) | st.text(max_size=20)
@@ -24,6 +24,20 @@ def test_any_code_is_judged(language, code):
     found = spans(language, code)
     assert all(0 <= span.start < span.end <= len(code) for span in found)
     assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(code=CODE)
+def test_the_form_of_a_form_is_itself(language, code):
+    assert form(language, form(language, code)) == form(language, code)
+    assert valid(language, form(language, code)) == valid(language, code)
+
+
+def test_codes_that_differ_in_spelling_alone_have_one_form():
+    assert form("python", 'f ( "a" , ( b ) )') == form("python", "f('a', b)") == "f('a', b)"
+    assert form("cf", "top( c[1],3 )") == form("cf", "Top(c[1], 3)") == "Top(c[1], 3)"
+    assert form("cf", "Duplicates( )") == "Duplicate()" and form("cf", "TextEquals( 'a')") == "TextEquals(a)"
+    assert form("bash", "ls  -l") == "ls  -l" and form("python", "x = (") == "x = ("
 
 
 def test_python():
@@ -59,3 +73,5 @@ def test_conditional_formatting():
 def test_an_unknown_language_is_refused():
     with pytest.raises(UserError, match="language is 'perl'"):
         valid("perl", "1")
+    with pytest.raises(UserError, match="language is 'perl'"):
+        form("perl", "1")

@@ -8,7 +8,7 @@ Source of the released form: microsoft/prose-benchmarks, CodeFusion.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,13 +119,15 @@ class Split:
     same_text: int
 
 
-def deduplicated(train: Sequence[Example], test: Sequence[Example]) -> Split:
-    """The test items whose code and whose text do not occur in training, and how many do. White space between words does not count."""
-    pairs = {(_key(e.text), _key(e.code)) for e in train}
+def deduplicated(train: Sequence[Example], test: Sequence[Example], form: Callable[[str], str] = str) -> Split:
+    """The test items whose code and whose text do not occur in training, and how many do. White space between words does not count;
+    codes of the same `form` are the same."""
+    pairs = {(_key(e.text), _key(form(e.code))) for e in train}
     texts, codes = {text for text, _ in pairs}, {code for _, code in pairs}
-    new = tuple(e for e in test if _key(e.text) not in texts and _key(e.code) not in codes)
-    same_pair = sum((_key(e.text), _key(e.code)) in pairs for e in test)
-    return Split(tuple(test), new, same_pair, sum(_key(e.code) in codes for e in test), sum(_key(e.text) in texts for e in test))
+    keys = [(_key(e.text), _key(form(e.code))) for e in test]
+    new = tuple(e for e, (text, code) in zip(test, keys, strict=True) if text not in texts and code not in codes)
+    same_code, same_text = sum(code in codes for _, code in keys), sum(text in texts for text, _ in keys)
+    return Split(tuple(test), new, sum(key in pairs for key in keys), same_code, same_text)
 
 
 def _key(text: str | None) -> str:

@@ -17,6 +17,7 @@ from tenfold.codefusion.bash import bash_problem, bash_spans
 from tenfold.codefusion.rules.check import read_rule
 from tenfold.codefusion.rules.functions import BY_SPELLING
 from tenfold.codefusion.rules.syntax import COLUMN, RuleError
+from tenfold.codefusion.rules.write import write
 from tenfold.codefusion.spans import Kind, Problem, Span
 from tenfold.errors import UserError
 
@@ -28,6 +29,7 @@ class Language:
     name: str
     problem: Callable[[str], Problem | None]
     spans: Callable[[str], list[Span]]
+    form: Callable[[str], str] = str
 
 
 def problem(language: str, code: str) -> Problem | None:
@@ -43,6 +45,13 @@ def valid(language: str, code: str) -> bool:
 def spans(language: str, code: str) -> list[Span]:
     """Identifiers and keywords of code, in order and apart from each other; of code that does not parse those that can be found."""
     return _language(language).spans(code)
+
+
+def form(language: str, code: str) -> str:
+    """Code in the one form that its language's printer gives it, so that spaces, quotes and other names of a function do not make two codes
+    different; Bash, and what does not parse, as it is."""
+    found = _language(language)
+    return code if found.form is str or found.problem(code) else found.form(code)
 
 
 def _language(name: str) -> Language:
@@ -101,11 +110,18 @@ def cf_spans(code: str) -> list[Span]:
     return sorted(found, key=lambda span: span.start)
 
 
+def python_form(code: str) -> str:
+    """As `ast.unparse` prints it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.unparse(ast.parse(code))
+
+
 LANGUAGES = {
     language.name: language
     for language in (
         Language("bash", bash_problem, bash_spans),
-        Language("python", python_problem, python_spans),
-        Language("cf", cf_problem, cf_spans),
+        Language("python", python_problem, python_spans, python_form),
+        Language("cf", cf_problem, cf_spans, lambda code: write(read_rule(code))),
     )
 }

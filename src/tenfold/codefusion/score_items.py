@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tenfold.codefusion.data import Example, deduplicated, read_examples
 from tenfold.codefusion.kept import Answer
-from tenfold.codefusion.languages import LANGUAGES, valid
+from tenfold.codefusion.languages import LANGUAGES, form, valid
 from tenfold.codefusion.metrics import Table, diversity, worth
 from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.score_settings import ScoreSettings
@@ -56,7 +56,7 @@ def read_items(settings: ScoreSettings) -> Items:
     examples = loaded.examples
     check_language(examples, settings.language, settings.data)
     train = tuple(example for path in settings.train for example in read_examples(path, "train", alone=True).examples)
-    split = deduplicated(train, examples)
+    split = deduplicated(train, examples, partial(form, settings.language))
     fresh = {id(example) for example in split.new}
     new = frozenset(place for place, example in enumerate(examples) if id(example) in fresh)
     places = draw(range(len(examples)), settings.limit or len(examples), settings.sampling.seed)

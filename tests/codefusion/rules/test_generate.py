@@ -8,9 +8,13 @@ from tenfold.codefusion.rules.functions import FUNCTIONS
 from tenfold.codefusion.rules.generate import generate
 from tenfold.codefusion.rules.match import TODAY
 from tenfold.codefusion.rules.syntax import Argument, Call, Number, Text
+from tenfold.codefusion.rules.words import DATE_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS
 from tenfold.codefusion.rules.write import number, write
 
+POOLS = (NUMBER_COLUMNS, TEXT_COLUMNS, DATE_COLUMNS)
+WORDS = ("archive", "reactor", "install", "remote branch", "don't", "x,y", "f(", "0")
 ITEMS = list(generate(2500, seed=3))
+OWN = list(generate(2500, seed=3, words=WORDS))
 
 
 def constants(rule: Call) -> list[Argument]:
@@ -23,7 +27,7 @@ def test_the_seed_decides():
 
 
 def test_rules_make_sense_on_their_tables():
-    for item in ITEMS:
+    for item in ITEMS + OWN:
         rule = read_rule(item.code)
         check_table(rule, item.table, item.code)
         assert write(rule) == item.code
@@ -44,7 +48,7 @@ def test_every_function_occurs():
 
 def test_descriptions_hold_the_constants():
     """What a rule is given must be copied from somewhere. (The highest is Top(1).)"""
-    for item in ITEMS:
+    for item in ITEMS + OWN:
         for constant in constants(read_rule(item.code)):
             if isinstance(constant, Text):
                 assert constant.value in item.text
@@ -54,3 +58,24 @@ def test_descriptions_hold_the_constants():
 
 def test_descriptions_differ():
     assert len({item.text for item in ITEMS}) > 0.9 * len(ITEMS)
+
+
+def test_texts_and_columns_are_made_of_the_callers_words():
+    heads = {name for item in OWN for name in item.table.header} - {name for item in ITEMS for name in item.table.header}
+    assert "Reactor" in heads and "Install Archive" in heads
+    assert sum("ARCHIVE" in item.code for item in OWN) > 20
+
+
+def test_a_column_is_named_unless_it_is_the_one_of_its_kind():
+    """The description has the column's name or one of its words, or no other column is of its kind."""
+    silent = 0
+    for item in ITEMS:
+        rule = read_rule(item.code)
+        if rule.column is None:
+            continue
+        words = item.table.header[rule.column.index].lower().split()
+        if not any(word in item.text.lower() for word in words):
+            silent += 1
+            own = next(pool for pool in POOLS if item.table.header[rule.column.index] in pool)
+            assert sum(name in own for name in item.table.header) == 1
+    assert 0 < silent < 0.2 * len(ITEMS)

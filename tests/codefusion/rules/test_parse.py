@@ -48,6 +48,8 @@ def test_any_text_is_read_or_refused_with_a_place_in_it(text):
         ('TextEquals("say ""hi""")', Call("TextEquals", None, (Text('say "hi"'),))),
         ("TextEquals()", Call("TextEquals", None, (Text(""),))),
         ("TextEquals( )", Call("TextEquals", None, (Text(" "),))),
+        ("TextEquals( a b )", Call("TextEquals", None, (Text("a b"),))),
+        ("TextEquals( 'a ')", Call("TextEquals", None, (Text("a "),))),
         ("TextEquals(165)", Call("TextEquals", None, (Text("165"),))),
         ("TextEquals(F316)", Call("TextEquals", None, (Text("F316"),))),
         ("TextEquals($B$6)", Call("TextEquals", None, (Reference(2, 6, True, True),))),

@@ -6,7 +6,7 @@ functions leans towards what people ask for (comparisons and texts) and away fro
 
 import datetime
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tenfold.codefusion.rules.cells import Cell, ErrorValue, Table
@@ -22,8 +22,15 @@ COMMON = ("TextEquals", "TextContains", "GreaterThan", "LessThan", "Equals", "Be
 """Drawn six times as often as the others of their kind."""
 DATE_SHARE = 0.06
 """Share of the comparisons that are with a date."""
-TABLE_SHARE = 0.25
+TABLE_SHARE = 0.5
 """Share of the rules that name a column of a table, c[i]; the others look at one column called Value."""
+COLUMNS = (1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 7, 8)
+"""Of a table."""
+KINDS = {"number": 45, "text": 40, "date": 15}
+SILENT_SHARE = 0.3
+"""Share of the rules about the one column of their kind whose description does not name it, where names tell the kinds."""
+WORD_SHARE = 0.6
+"""Share of the texts and of the headers that are made of the caller's words, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +42,37 @@ class Made:
     table: Table
 
 
-def generate(count: int, seed: int, today: datetime.date = TODAY) -> Iterator[Made]:
-    """`count` items; item i depends on the seed and i alone."""
+def generate(count: int, seed: int, today: datetime.date = TODAY, words: Sequence[str] = ()) -> Iterator[Made]:
+    """`count` items; item i depends on the seed, the words and i alone. `words`, a dictionary of any kind, make the texts and the names of
+    columns so many that none can be known by heart."""
     for i in range(count):
-        yield made(random.Random(f"{seed} {i}"), today)
+        yield made(random.Random(f"{seed} {i}"), today, words)
 
 
-def made(rng: random.Random, today: datetime.date) -> Made:
+def made(rng: random.Random, today: datetime.date, words: Sequence[str] = ()) -> Made:
     """One item."""
-    named = rng.random() < TABLE_SHARE
-    kinds = ["number", "text", "date", "number", "text"][: rng.randint(2, 5)] if named else ["text", "number"]
-    rng.shuffle(kinds)
-    header = _header(rng, kinds) if named else ("Index", "Value")
-    rule = _rule(rng, kinds if named else None, header, 0)
-    rule = rule if rule is not None else Call("Duplicate")
-    return Made(describe(rule, header, rng), write(rule), _table(rng, rule, header, kinds if named else None, today))
+    named, own = rng.random() < TABLE_SHARE, bool(words) and rng.random() < WORD_SHARE
+    kinds = rng.choices(list(KINDS), list(KINDS.values()), k=rng.choice(COLUMNS)) if named else ["text", "number"]
+    header = _header(rng, kinds, words if own else ()) if named else ("Index", "Value")
+    rule = _rule(rng, kinds if named else None, 0, words)
+    rule = rule if rule is not None else Call("Duplicate", Column(rng.randrange(len(kinds))) if named else None)
+    alone = rule.column is not None and not own and kinds.count(kinds[rule.column.index]) == 1
+    text = describe(rule, header, rng, silent=alone and rng.random() < SILENT_SHARE)
+    return Made(text, write(rule), _table(rng, rule, header, kinds if named else None, today))
 
 
-def _header(rng: random.Random, kinds: list[str]) -> tuple[str, ...]:
+def _header(rng: random.Random, kinds: list[str], words: Sequence[str]) -> tuple[str, ...]:
+    """Different names, of one or two words where there are words to take."""
     pools = {"number": NUMBER_COLUMNS, "text": TEXT_COLUMNS, "date": DATE_COLUMNS}
     names: list[str] = []
     for kind in kinds:
-        names.append(rng.choice([name for name in pools[kind] if name not in names]))
+        known = [name for name in pools[kind] if name not in names]
+        new = " ".join(rng.choice(words).title() for _ in range(rng.choice([1, 1, 2]))) if words and rng.random() < 0.8 else ""
+        names.append(new if new and new not in names else rng.choice(known))
     return tuple(names)
 
 
-def _rule(rng: random.Random, kinds: list[str] | None, header: tuple[str, ...], depth: int, outer: str = "") -> Call | None:
+def _rule(rng: random.Random, kinds: list[str] | None, depth: int, words: Sequence[str], outer: str = "") -> Call | None:
     """A rule; `kinds` of the table's columns where it names one, `outer` the function around it. None where the table has no column that
     the drawn function could look at, or the rule would say a thing twice."""
     joinable = ("compare", "text", "cells", "logic") if depth < 2 else ("compare", "text", "cells")
@@ -69,7 +81,7 @@ def _rule(rng: random.Random, kinds: list[str] | None, header: tuple[str, ...], 
     functions = [f for f in FUNCTIONS.values() if f.kind == kind and f.name != outer]
     name = rng.choices(functions, [6 if f.name in COMMON else 1 for f in functions])[0].name
     if kind == "logic":
-        parts = [_rule(rng, kinds, header, depth + 1, name) for _ in range(1 if name == "NOT" else rng.choice([2, 2, 2, 3]))]
+        parts = [_rule(rng, kinds, depth + 1, words, name) for _ in range(1 if name == "NOT" else rng.choice([2, 2, 2, 3]))]
         inside = tuple(dict.fromkeys(part for part in parts if part is not None))
         return Call(name, None, inside) if len(inside) == len(parts) else None
     wanted = {"text": "text", "compare": "number", "rank": "number", "average": "number", "draw": "number", "date": "date"}.get(kind)
@@ -80,14 +92,14 @@ def _rule(rng: random.Random, kinds: list[str] | None, header: tuple[str, ...], 
         return None
     column = None if kinds is None else Column(rng.choice(fitting))
     others = [i for i in fitting if column is not None and i != column.index]
-    return Call(name, column, _arguments(rng, name, wanted or "", others))
+    return Call(name, column, _arguments(rng, name, wanted or "", others, words))
 
 
-def _arguments(rng: random.Random, name: str, wanted: str, others: list[int]) -> tuple[Argument, ...]:
+def _arguments(rng: random.Random, name: str, wanted: str, others: list[int], words: Sequence[str]) -> tuple[Argument, ...]:
     """What the function is given; `others`: columns of the kind `wanted` that a comparison may be with."""
     kind, two = FUNCTIONS[name].kind, name in ("Between", "NotBetween")
     if kind == "text":
-        return (Text(_text(rng)),)
+        return (Text(_text(rng, words)),)
     if kind == "rank":
         return (Number(float(rng.choice([5, 10, 20, 25, 50] if name.endswith("Percent") else [1, 1, 2, 3, 5, 10]))),)
     if kind != "compare":
@@ -103,8 +115,12 @@ def _arguments(rng: random.Random, name: str, wanted: str, others: list[int]) ->
     return (Number(_number(rng)),)
 
 
-def _text(rng: random.Random) -> str:
+def _text(rng: random.Random, words: Sequence[str]) -> str:
     """A word, two of them, a number or a code: what is copied from the description must not be known by heart."""
+    if words and rng.random() < WORD_SHARE:
+        found = " ".join(rng.choice(words) for _ in range(rng.choice([1, 1, 1, 2])))
+        found = rng.choice([found, found.title(), found.title(), found.upper()])
+        return found if rng.random() < 0.85 else found[: rng.randint(1, 4)].strip()
     code = "".join(rng.choice("ABCDEFGHKLMNPRSTVXYZ") for _ in range(rng.randint(1, 3))) + str(rng.randint(1, 999)) * rng.randint(0, 1)
     two = f"{rng.choice(TEXTS)} {rng.choice(TEXTS)}"
     return rng.choices([rng.choice(TEXTS), two, str(rng.randint(0, 2030)), code], [70, 8, 7, 15])[0]

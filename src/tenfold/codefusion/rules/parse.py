@@ -176,15 +176,14 @@ class _Reader:
         if led and not self.text[: self.at].rstrip().endswith(","):
             self.closed()
             return ()
-        quoted = _QUOTED.match(self.text, self.at)
+        spaces = self.at
+        quoted = _QUOTED.match(self.text, self.skip())
         if quoted and self.text[quoted.end()] == ")":
             self.at = quoted.end() + 1
             return (self.quoted(quoted[1], quoted.start(1)),)
         start, end = self.at, self.bare_end()
         self.at = end + 1
-        bare = self.text[start:end]
-        if led:
-            start, bare = start + len(bare) - len(bare.lstrip()), bare.strip()
+        bare = self.text[start:end].strip() or self.text[spaces:end]  # a text of spaces alone is one
         if (column := COLUMN.fullmatch(bare)) and led:
             return (Column(int(column[1]), start),)
         return (_cell(bare, start) if _is_cell(bare) else self.kept(Text(bare, start)),)

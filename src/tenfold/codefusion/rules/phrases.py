@@ -4,26 +4,69 @@ import random
 from collections.abc import Sequence
 
 from tenfold.codefusion.rules.syntax import Argument, Call, Column, Date, Number, Text
-from tenfold.codefusion.rules.words import COMPARED, DRAWN, FIRST, NEGATED, STATED, THINGS, VERBS, WHICH
+from tenfold.codefusion.rules.words import (
+    BEFORE,
+    BEFORE_FIRST,
+    COMPARED,
+    DRAWN,
+    FIRST,
+    IF,
+    NEGATED,
+    STATED,
+    THINGS,
+    VERBS,
+    WHICH,
+)
 from tenfold.codefusion.rules.write import number
 
+BEFORE_SHARE = 0.4
+"""Share of the descriptions that are said the short way round, where there is one."""
 
-def describe(rule: Call, header: Sequence[str], rng: random.Random) -> str:
-    """A sentence that asks for the rule. `header` names the columns that c[i] stands for."""
+
+def describe(rule: Call, header: Sequence[str], rng: random.Random, silent: bool = False) -> str:
+    """A sentence that asks for the rule. `header` names the columns that c[i] stands for; `silent`: the rule's own is not named."""
+    column = None if silent or rule.calls() else rule.column
     if rule.name in DRAWN:
-        where = f" to the {_name(rule.column, header)} column" if rule.column else rng.choice(["", " to the column", " to cells"])
-        return f"{rng.choice(DRAWN[rule.name])}{where}"
-    verb = rng.choice(VERBS)
-    column = rule.column if not rule.calls() else None
-    if column is not None:
-        name = _name(column, header)
-        things = rng.choice([f"values in the {name} column", f"cells in {name}", f"{name} values", f"the {name} column for cells"])
-        return f"{verb} {things} {_clause(rule, header, rng, named=True)}"
-    return f"{verb} {rng.choice(THINGS)} {_clause(rule, header, rng, named=False)}"
+        where = ["", " to the column", " to cells"]
+        if column is not None:
+            name = _mention(column, header, rng)
+            where = [f" to the {name} column", f" to {name}", f" on {name}"]
+        there = rng.choice(where)
+        return rng.choice(DRAWN[rule.name]) + there
+    verb, said = rng.choice(VERBS), _before(rule, column, header, rng) if rng.random() < BEFORE_SHARE else None
+    if said is not None:
+        return f"{verb} {said}"
+    if column is None:
+        return f"{verb} {rng.choice(THINGS)} {_clause(rule, header, rng, named=rule.column is not None)}"
+    name = _mention(column, header, rng)
+    things = rng.choice([f"values in the {name} column", f"cells in {name}", f"{name} values", f"the {name} column for cells", name])
+    return f"{verb} {things} {_clause(rule, header, rng, named=True)}"
 
 
-def _name(column: Column, header: Sequence[str]) -> str:
-    return header[column.index]
+def _before(rule: Call, column: Column | None, header: Sequence[str], rng: random.Random) -> str | None:
+    """Said the short way round, "the 3 highest prices" or "cells where price is above 3"; None where the function has no such way."""
+    given = [_said(argument, header, rng) for argument in rule.arguments]
+    name = None if column is None else _mention(column, header, rng)
+    if rule.name in BEFORE:
+        ways = BEFORE_FIRST[rule.name] if rule.name in BEFORE_FIRST and given == ["1"] else BEFORE[rule.name]
+        of = rng.choice(["values", "cells"]) if name is None else rng.choice([name, name, f"{name} values", f"values in {name}"])
+        return rng.choice(ways).format(*given, of=of)
+    things = "" if rng.random() < 0.3 else f"{rng.choice(THINGS)} "
+    if rule.name in COMPARED:
+        compared = rng.choice(COMPARED[rule.name]).format(*given)
+        what = name or "value"
+        return f"{things}{rng.choice(IF)} {what} {rng.choice(['is ', ''])}{compared}"
+    if rule.name == "TextEquals":
+        return f"{things}{rng.choice(IF)} {name or 'value'} {rng.choice(['is', 'equals', 'says', '='])} {given[0]}"
+    return None
+
+
+def _mention(column: Column, header: Sequence[str], rng: random.Random) -> str:
+    """A column as people call it: by its name, in small letters, or by one of its words where no other column has that."""
+    name = header[column.index]
+    parts = [part for part in name.split() if len(part) > 2 and sum(part.lower() in other.lower() for other in header) == 1]
+    ways = [name, name, name.lower()] + ([rng.choice(parts), rng.choice(parts).lower()] if len(name.split()) > 1 and parts else [])
+    return rng.choice(ways)
 
 
 def _clause(rule: Call, header: Sequence[str], rng: random.Random, named: bool) -> str:
@@ -36,7 +79,7 @@ def _clause(rule: Call, header: Sequence[str], rng: random.Random, named: bool) 
             f"({part})" if inside.calls() else part for part, inside in zip(parts, rule.calls(), strict=True)
         )
         return f"{'either ' if rule.name == 'OR' and rng.random() < 0.3 else ''}{joined}"
-    said = _where(rule, header, named)
+    said = _where(rule, header, rng, named)
     given = [_said(argument, header, rng) for argument in rule.arguments]
     if rule.name in COMPARED:
         return f"{said}{rng.choice(WHICH)} {rng.choice(COMPARED[rule.name]).format(*given)}"
@@ -47,14 +90,17 @@ def _negated(rule: Call, header: Sequence[str], rng: random.Random, named: bool)
     """What follows "cells" where the rule is not to hold."""
     given = [_said(argument, header, rng) for argument in rule.arguments]
     if rule.name in NEGATED:
-        return _where(rule, header, named) + rng.choice(NEGATED[rule.name]).format(*given)
+        return _where(rule, header, rng, named) + rng.choice(NEGATED[rule.name]).format(*given)
     if rule.name in COMPARED:
-        return f"{_where(rule, header, named)}that are not {rng.choice(COMPARED[rule.name]).format(*given)}"
+        return f"{_where(rule, header, rng, named)}that are not {rng.choice(COMPARED[rule.name]).format(*given)}"
     return f"other than those {_clause(rule, header, rng, named)}"
 
 
-def _where(rule: Call, header: Sequence[str], named: bool) -> str:
-    return "" if named or rule.column is None else f"where {_name(rule.column, header)} has values "
+def _where(rule: Call, header: Sequence[str], rng: random.Random, named: bool) -> str:
+    if named or rule.column is None:
+        return ""
+    name = _mention(rule.column, header, rng)
+    return rng.choice([f"where {name} has values ", f"with {name} values ", f"whose {name} has values "])
 
 
 def _said(argument: Argument, header: Sequence[str], rng: random.Random) -> str:
@@ -65,7 +111,8 @@ def _said(argument: Argument, header: Sequence[str], rng: random.Random) -> str:
         case Date():
             return argument.value.isoformat()
         case Column():
-            return rng.choice([f"the {_name(argument, header)} column", _name(argument, header), f"the value of {_name(argument, header)}"])
+            name = _mention(argument, header, rng)
+            return rng.choice([f"the {name} column", name, f"the value of {name}"])
         case Text():
             return rng.choice([argument.value] * 3 + [f"'{argument.value}'", f'"{argument.value}"'])
     return str(argument)

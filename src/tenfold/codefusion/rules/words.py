@@ -24,8 +24,19 @@ VERBS = (
 )
 THINGS = ("cells", "all cells", "the cells", "values", "all values", "any cells", "every cell", "only the cells")
 WHICH = ("that are", "which are", "that have a value", "with a value", "whose value is")
-NUMBER_COLUMNS = tuple("Sales|Price|Quantity|Score|Age|Total|Hours|Cost|Profit|Attendance|Rate|Stock|Grade|Weight|Fee".split("|"))
-TEXT_COLUMNS = tuple("Status|City|Name|Product|Category|Region|Type|Owner|Team|Result|Department|Country|Gender".split("|"))
+NUMBER_COLUMNS = tuple(
+    (
+        "Sales|Price|Quantity|Score|Age|Total|Hours|Cost|Profit|Attendance|Rate|Stock|Grade|Weight|Fee|Amount|Revenue|Units|Discount|Tax|"
+        "Salary|Balance|Points|Marks|Height|Temperature|Distance|Minutes|Orders|Visits|Budget|Expenses|Rank|Year|Income|Population|Views|"
+        "Unit Price|Total Sales|Order Total|Test Score|Monthly Rent|Number of Visits|Paid Amount|Exam Marks"
+    ).split("|")
+)
+TEXT_COLUMNS = tuple(
+    (
+        "Status|City|Name|Product|Category|Region|Type|Owner|Team|Result|Department|Country|Gender|Customer|Student|Item|Color|Brand|Title|"
+        "Email|Supplier|Position|State|Store|Manager|Customer Name|Product Name|First Name|Job Title|Order Status|Sales Rep|Sub-Category"
+    ).split("|")
+)
 DATE_COLUMNS = ("Date", "Due Date", "Order Date", "Start", "Deadline", "Created")
 TEXTS = tuple(
     (
@@ -93,6 +104,25 @@ NEGATED = {
     "Blanks": ("that are not blank", "that are not empty", "which have a value"),
     "Errors": ("that have no errors", "without errors"),
 }
+BEFORE = {
+    "Duplicate": ("duplicate {of}", "repeated {of}", "all duplicate {of}", "the duplicates among {of}"),
+    "Unique": ("unique {of}", "{of} that occur once"),
+    "Blanks": ("blank {of}", "empty {of}", "missing {of}"),
+    "Errors": ("errors in {of}", "{of} with errors"),
+    "Top": ("the top {0} {of}", "the {0} highest {of}", "the highest {0} {of}", "the {0} largest {of}", "top {0} of {of}"),
+    "Bottom": ("the bottom {0} {of}", "the {0} lowest {of}", "the lowest {0} {of}", "the {0} smallest {of}", "bottom {0} of {of}"),
+    "TopPercent": ("the top {0}% of {of}", "top {0}% {of}", "the highest {0} percent of {of}"),
+    "BottomPercent": ("the bottom {0}% of {of}", "bottom {0}% {of}", "the lowest {0} percent of {of}"),
+    "AboveAverage": ("above average {of}", "{of} above the average", "{of} higher than average"),
+    "BelowAverage": ("below average {of}", "{of} below the average", "{of} lower than average"),
+}
+"""What is said before the things, or with them: "the 3 highest prices"."""
+BEFORE_FIRST = {
+    "Top": ("the highest {of}", "the maximum {of}", "the largest of {of}", "the best {of}"),
+    "Bottom": ("the lowest {of}", "the minimum {of}", "the smallest of {of}", "the worst {of}"),
+}
+IF = ("if", "when", "where", "whose", "with")
+"""Between the cells and what their column is: "cells where price is above 3"."""
 FIRST = {
     "Top": ("with the highest value", "with the maximum value", "that are the largest", "in the top 1"),
     "Bottom": ("with the lowest value", "with the minimum value", "that are the smallest", "in the bottom 1"),
