@@ -11,7 +11,7 @@ pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.json
     cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, as a rule counts them. Made-up rules take their words from tldr-pages, so that none is known by heart. Rules and Python
+of the item's table, as a rule counts them, and have c[1] behind the words that are column 1's name, as readers of databases are told. Made-up rules take their words from tldr-pages, so that none is known by heart. Rules and Python
 are written with a space before each argument or token, and texts with spaces around quotes that code has not: a word is then the same
 tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this has the code of a test item, but released pairs may:
 those items are not new to `score`.
@@ -45,9 +45,9 @@ SNIPPETS = 40_000
 """Of each language, at most."""
 LETTERS = (12, 100)
 """The least and the most of such a snippet."""
-MADE, MADE_AGAIN, OFTEN = 100_000, 4000, 3
+MADE, MADE_AGAIN, OFTEN = 100_000, 20_000, 10
 """Rules to learn first; those, and the times that each released pair comes, after."""
-VARIANTS = {"bash": 5, "python": 15}
+VARIANTS = {"bash": 0, "python": 15}
 """Tried of each released pair."""
 SHORTEST = 3
 """Letters of a word that made-up rules take."""
@@ -96,16 +96,29 @@ def pages(source: Path) -> list[dict]:
 
 
 def described(example: Example) -> str:
-    """A rule's text, and the columns that it may name, which are none where the one column is called Value."""
+    """A rule's text with the columns that it speaks of marked, and the columns of the table; as it is where the one column is called Value."""
     header = [str(name) for name in example.data[0]] if example.data else []
-    columns = [] if header[:2] == ["Index", "Value"] else [f"{i} {name}" for i, name in enumerate(header)]
-    return " | ".join([example.text or "", *columns])
+    if not header or header[:2] == ["Index", "Value"]:
+        return example.text or ""
+    return " | ".join([marked(example.text or "", header), *(f"{i} {name}" for i, name in enumerate(header))])
+
+
+def marked(text: str, header: list[str]) -> str:
+    """The text with c[i] behind each column's name, one or many of it, or behind a word that no other column has; each column once."""
+    for i, name in enumerate(header):
+        own = [word for word in name.split() if len(word) >= SHORTEST and sum(word.lower() in other.lower() for other in header) == 1]
+        for said in [name, *own]:
+            many = re.escape(said.removesuffix("y")) + ("(?:y|ies)" if said.endswith("y") else "(?:s|es)?")
+            if said.strip() and (found := re.search(rf"(?<![\w\[]){many}(?!\w)", text, re.IGNORECASE)):
+                text = f"{text[: found.end()]} c[{i}]{text[found.end() :]}"
+                break
+    return text
 
 
 def roomy_text(language: str, text: str) -> str:
     """With spaces around the quotes of rules, and the backticks of Python."""
-    marks = {"cf": r"[\"']", "python": "`", "bash": "$^"}[language]
-    return " ".join(re.sub(f"({marks})", r" \1 ", text).split())
+    marks = {"cf": r"[\"']", "python": "`"}.get(language)
+    return " ".join(re.sub(f"({marks})", r" \1 ", text).split()) if marks else text
 
 
 def roomy(language: str, code: str) -> str:
