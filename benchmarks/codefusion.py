@@ -40,7 +40,7 @@ class Road:
     second: int
 
 
-ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(44, 44, 1500, 4000), "cf": Road(28, 76, 6000, 1000)}
+ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(44, 44, 1000, 3000), "cf": Road(28, 76, 6000, 1000)}
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident")
 CURVE_ITEMS = 89
