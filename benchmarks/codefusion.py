@@ -2,7 +2,7 @@
 
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
-    python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--curve 4 16 64]
+    python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--curve 4 16 64] [--embeddings MODEL]
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that
@@ -76,7 +76,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     return path
 
 
-def score(out: Path, language: str, curve: tuple[int, ...]) -> None:
+def score(out: Path, language: str, curve: tuple[int, ...], embeddings: str | None) -> None:
     runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in KINDS]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data = out / "data" / language
@@ -87,6 +87,7 @@ def score(out: Path, language: str, curve: tuple[int, ...]) -> None:
         sampling=SAMPLING,
         curve=curve,
         curve_limit=CURVE_ITEMS,
+        embeddings=embeddings,
     )
     score_runs(done, settings, out / "scores" / language)
 
@@ -99,10 +100,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--only-second", action="store_true")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
+    parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
     options = parser.parse_args()
     for language in options.languages:
         if options.what == "score":
-            score(options.out, language, tuple(options.curve))
+            score(options.out, language, tuple(options.curve), options.embeddings)
             continue
         for kind in options.kinds:
             if options.only_second:

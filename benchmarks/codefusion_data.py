@@ -11,10 +11,10 @@ pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.json
     cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, as a rule counts them, and have c[1] behind the words that are column 1's name, as readers of databases are told. Made-up rules take their words from tldr-pages, so that none is known by heart. Rules and Python
-are written with a space before each argument or token, and texts with spaces around quotes that code has not: a word is then the same
-tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this has the code of a test item, but released pairs may:
-those items are not new to `score`.
+of the item's table, as a rule counts them, and have c[1] behind the words that are column 1's name. Made-up rules take their words from
+tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or token, and texts with spaces
+around quotes that code has not: a word is then the same tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this
+has the code of a test item, but released pairs may: those items are not new to `score`.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def pages(source: Path) -> list[dict]:
 
 
 def described(example: Example) -> str:
-    """A rule's text with the columns that it speaks of marked, and the columns of the table; as it is where the one column is called Value."""
+    """A rule's text with the columns that it speaks of marked, and those of the table; as it is where the one column is called Value."""
     header = [str(name) for name in example.data[0]] if example.data else []
     if not header or header[:2] == ["Index", "Value"]:
         return example.text or ""
