@@ -111,10 +111,13 @@ def cf_spans(code: str) -> list[Span]:
 
 
 def python_form(code: str) -> str:
-    """As `ast.unparse` prints it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.unparse(ast.parse(code))
+    """As `ast.unparse` prints it; as it is where that cannot: comments alone, and some strings inside of strings before Python 3.12."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.unparse(ast.parse(code)) or code
+    except (ValueError, RecursionError):
+        return code
 
 
 LANGUAGES = {
