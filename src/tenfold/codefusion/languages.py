@@ -111,7 +111,7 @@ def cf_spans(code: str) -> list[Span]:
 
 
 def python_form(code: str) -> str:
-    """As `ast.unparse` prints it; as it is where that cannot: comments alone, and some strings inside of strings before Python 3.12."""
+    """As `ast.unparse` prints it; comments alone, and what it cannot print, as they are."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
