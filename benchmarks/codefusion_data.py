@@ -6,7 +6,7 @@
 FOLDER holds the released files of microsoft/prose-benchmarks, CodeFusion, as lines: LANGUAGE_train.jsonl, LANGUAGE_test.jsonl and
 pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.jsonl and a tokenizer of the first two.
 
-    bash     first: tldr-pages' descriptions and commands (CC BY 4.0), and released snippets   second: the released pairs, and variants
+    bash     first: tldr-pages' descriptions and commands (CC BY 4.0), and released snippets   second: the released pairs
     python   first: statements of the standard library                                         second: the released pairs, and variants
     cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
@@ -14,7 +14,7 @@ Code that has no description gets words of its own, shuffled, some left out: it 
 of the item's table, as a rule counts them, and have c[1] behind the words that are column 1's name. Made-up rules take their words from
 tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or token, and texts with spaces
 around quotes that code has not: a word is then the same tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this
-has the code of a test item, but released pairs may: those items are not new to `score`.
+has the text or the code of a test item, but released pairs may: those items are not new to `score`.
 """
 
 import argparse
@@ -27,14 +27,16 @@ import re
 import sysconfig
 import tokenize
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from codefusion_variants import varied
 
-from tenfold.codefusion.data import Example, read_examples
+from tenfold.codefusion.data import Example, deduplicated, read_examples
 from tenfold.codefusion.languages import form, problem
 from tenfold.codefusion.rules.generate import generate
+from tenfold.codefusion.rules.phrases import own_words
 from tenfold.tokens.tokenizer import train_tokenizer
 
 VOCABS = {"bash": 1023, "python": 767, "cf": 511}
@@ -47,7 +49,7 @@ LETTERS = (12, 100)
 """The least and the most of such a snippet."""
 MADE, MADE_AGAIN, OFTEN = 100_000, 20_000, 10
 """Rules to learn first; those, and the times that each released pair comes, after."""
-VARIANTS = {"bash": 0, "python": 15}
+VARIANTS = 15
 """Tried of each released pair."""
 SHORTEST = 3
 """Letters of a word that made-up rules take."""
@@ -106,8 +108,7 @@ def described(example: Example) -> str:
 def marked(text: str, header: list[str]) -> str:
     """The text with c[i] behind each column's name, one or many of it, or behind a word that no other column has; each column once."""
     for i, name in enumerate(header):
-        own = [word for word in name.split() if len(word) >= SHORTEST and sum(word.lower() in other.lower() for other in header) == 1]
-        for said in [name, *own]:
+        for said in [name, *own_words(name, header)]:
             many = re.escape(said.removesuffix("y")) + ("(?:y|ies)" if said.endswith("y") else "(?:s|es)?")
             if said.strip() and (found := re.search(rf"(?<![\w\[]){many}(?!\w)", text, re.IGNORECASE)):
                 text = f"{text[: found.end()]} c[{i}]{text[found.end() :]}"
@@ -150,13 +151,14 @@ def words_to_copy(found: list[dict]) -> list[str]:
     return sorted(words)
 
 
-def first_and_second(language: str, folder: Path, tldr: Path, known: set[str]) -> tuple[list[dict], list[dict]]:
-    """What is learned first and after; nothing made or found has a code of `known`."""
+def first_and_second(language: str, folder: Path, tldr: Path, test: list[dict]) -> tuple[list[dict], list[dict]]:
+    """What is learned first and after; nothing made or found has text or code of a test item."""
     rng = random.Random(0)
     released = pairs(folder / f"{language}_train.jsonl", language)
 
     def new(lines: Iterable[dict]) -> list[dict]:
-        return [line for line in lines if same(language, line["code"]) not in known]
+        split = deduplicated(as_examples(test), as_examples(lines), partial(form, language))
+        return [{"text": each.text, "code": each.code} for each in split.new]
 
     words = words_to_copy(pages(tldr))
     if language == "cf":
@@ -164,30 +166,27 @@ def first_and_second(language: str, folder: Path, tldr: Path, known: set[str]) -
         return new(made_up(MADE, 0, words)), without_data * OFTEN + new(made_up(MADE_AGAIN, 1, words))
     if language == "python":
         first = new(islice(snippets("python", statements(rng), rng), SNIPPETS))
-        return first, released + new(variants(language, released, rng, words))
+        return first, released + new(variants(released, rng, words))
     lines = (folder / "pretrain_bash.txt").read_text(encoding="utf-8").splitlines()
     rng.shuffle(lines)
-    first = new([*pages(tldr), *islice(snippets("bash", iter(lines), rng), SNIPPETS)])
-    return first, released + new(variants(language, released, rng, words))
+    return new([*pages(tldr), *islice(snippets("bash", iter(lines), rng), SNIPPETS)]), released
 
 
-def variants(language: str, released: list[dict], rng: random.Random, words: list[str]) -> list[dict]:
+def as_examples(lines: Iterable[dict]) -> list[Example]:
+    return [Example(line["text"], line["code"]) for line in lines]
+
+
+def variants(released: list[dict], rng: random.Random, words: list[str]) -> list[dict]:
     """Different ones of all pairs."""
-    found = (varied(language, line, rng, words) for line in released for _ in range(VARIANTS[language]))
+    found = (varied(line, rng, words) for line in released for _ in range(VARIANTS))
     return list({(each["text"], each["code"]): each for each in found if each is not None}.values())
-
-
-def same(language: str, code: str) -> str:
-    """What `score` compares codes by."""
-    return " ".join(form(language, code).split())
 
 
 def write_language(language: str, folder: Path, tldr: Path, out: Path) -> str:
     """Writes a language's files; returns what they hold."""
     out.mkdir(parents=True, exist_ok=True)
     test = pairs(folder / f"{language}_test.jsonl", language)
-    known = {same(language, line["code"]) for line in test}
-    first, second = first_and_second(language, folder, tldr, known)
+    first, second = first_and_second(language, folder, tldr, test)
     for line in [*first, *second]:
         line |= {"text": roomy_text(language, line["text"]), "code": roomy(language, line["code"])}
     for line in test:

@@ -1,7 +1,7 @@
-"""Variants of a pair for benchmarks/codefusion_data.py: names, paths and numbers that text and code share are swapped for others in both.
+"""Variants of Python's pairs for benchmarks/codefusion_data.py: names and numbers that text and code share are swapped for others in both.
 
-A small model learns from them that these are to be copied; with ten thousand pairs alone it learns them by heart. A variant is kept where
-the code's structure is as before: the same template in Bash, the same kinds of nodes in Python's tree.
+A small model learns from them that these are to be copied; of two thousand pairs alone it would know them by heart. A variant is kept where
+the code's tree has the same kinds of nodes as before.
 """
 
 import ast
@@ -12,29 +12,23 @@ import re
 import sys
 from collections.abc import Sequence
 
-from tenfold.codefusion.bash import template
-
-SHARED = {
-    "bash": r"\"([^\"]+)\"|'([^']+)'|([^\s\"',;()]*[/*_~\d.-][^\s\"',;()]*[^\s\"',;().])",
-    "python": r"`([^`]+)`|\"([^\"]+)\"|'([^']+)'|\b(\d+)\b",
-}
-"""What of a text may stand in the code too: what is in quotes, and in Bash what looks like a path, a pattern or a number."""
-RUNS = {"bash": r"[A-Za-z]{4,}|\d{2,}", "python": r"[A-Za-z]+|\d+"}
-"""What is swapped inside of it; shorter ones in Bash are endings that say what a file is."""
+SHARED = r"`([^`]+)`|\"([^\"]+)\"|'([^']+)'|\b(\d+)\b"
+"""What of a text may stand in the code too: what is in quotes, and numbers."""
 KEPT_NAMES = {*keyword.kwlist, *dir(builtins), *sys.stdlib_module_names, "np", "pd", "plt", "numpy", "pandas", "self", "r", "s", "d", "f"}
 
 
-def varied(language: str, line: dict, rng: random.Random, words: Sequence[str]) -> dict | None:
+def varied(line: dict, rng: random.Random, words: Sequence[str]) -> dict | None:
     """The pair with other names, or None where nothing is shared or the code would be another one."""
     text, code = line["text"], line["code"]
-    for groups in dict.fromkeys(re.findall(SHARED[language], text)):
+    for groups in dict.fromkeys(re.findall(SHARED, text)):
         old = next(group for group in groups if group)
         whole = rf"(?<![\w.]){re.escape(old)}(?!\w)"
-        if language == "python" and (not re.fullmatch(r"[\w\s-]+", old) or old in KEPT_NAMES) or not re.search(whole, code):
+        if not re.fullmatch(r"[\w\s-]+", old) or old in KEPT_NAMES or not re.search(whole, code):
             continue
-        new = re.sub(RUNS[language], lambda run: _swapped(run[0], rng, words), old)
+        new = re.sub(r"[A-Za-z]+|\d+", lambda run: _swapped(run[0], rng, words), old)
         text, code = (re.sub(whole, lambda _: new, each) for each in (text, code))  # noqa: B023 - used at once
-    return {"text": text, "code": code} if code != line["code"] and _alike(language, code, line["code"]) else None
+    alike = code != line["code"] and _kinds(code) is not None and _kinds(code) == _kinds(line["code"])
+    return {"text": text, "code": code} if alike else None
 
 
 def _swapped(run: str, rng: random.Random, words: Sequence[str]) -> str:
@@ -47,11 +41,9 @@ def _swapped(run: str, rng: random.Random, words: Sequence[str]) -> str:
     return word if run.islower() else word.upper() if run.isupper() else word.title()
 
 
-def _alike(language: str, code: str, other: str) -> bool:
-    if language == "bash":
-        return (found := template(code)) is not None and found == template(other)
+def _kinds(code: str) -> list[type] | None:
+    """Of the nodes of the code's tree; None where it does not parse."""
     try:
-        first, second = ([type(node) for node in ast.walk(ast.parse(each))] for each in (code, other))
+        return [type(node) for node in ast.walk(ast.parse(code))]
     except SyntaxError:
-        return False
-    return first == second
+        return None

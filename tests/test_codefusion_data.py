@@ -1,19 +1,17 @@
 """benchmarks/codefusion_data.py: codes stay the same codes in other spelling, columns are marked where texts name them, variants agree."""
 
+import gzip
+import json
 import random
 import re
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-pytest.importorskip("tree_sitter_bash")
-
-from codefusion_data import marked, roomy, roomy_text  # noqa: E402
+import codefusion_data  # noqa: E402
+from codefusion_data import first_and_second, marked, roomy, roomy_text  # noqa: E402
 from codefusion_variants import varied  # noqa: E402
 
-from tenfold.codefusion.bash import template_match
 from tenfold.codefusion.languages import form
 
 WORDS = ("archive", "reactor", "server")
@@ -35,24 +33,32 @@ def test_columns_are_marked_where_they_are_spoken_of():
     assert marked("totally blank", header) == "totally blank"
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "code"),
-    [
-        ("bash", "find all *.xhtml files in /usr/share newer than 25 days", "find /usr/share -name '*.xhtml' -mtime -25"),
-        ("python", "sort list `items` by column 'price'", "items.sort(key=lambda x: x['price'])"),
-    ],
-)
-def test_a_variant_swaps_what_text_and_code_share(language, text, code):
-    found = varied(language, {"text": text, "code": code}, random.Random(0), WORDS)
-    assert found is not None and not {"items", "price", "xhtml", "25"} & set(re.findall(r"\w+", found["text"]))
-    shared = [word for word in WORDS if word in found["code"]]
-    assert shared and all(word in found["text"] for word in shared)
-    if language == "bash":
-        assert template_match(code, found["code"])
+def test_a_variant_swaps_what_text_and_code_share():
+    line = {"text": "sort list `items` by column 'price'", "code": "items.sort(key=lambda x: x['price'])"}
+    found = varied(line, random.Random(0), WORDS)
+    assert found is not None
+    list_name, column = re.findall("`(.*)`|'(.*)'", found["text"])
+    assert {list_name[0], column[1]} <= set(WORDS)
+    assert found["code"] == f"{list_name[0]}.sort(key=lambda x: x['{column[1]}'])"
 
 
 def test_what_cannot_vary_is_none():
     rng = random.Random(0)
-    assert varied("bash", {"text": "list files", "code": "ls"}, rng, WORDS) is None
-    assert varied("python", {"text": "call `len`", "code": "len(x)"}, rng, WORDS) is None  # a built-in name stays
-    assert varied("bash", {"text": "print 'sort' twice", "code": "sort sort"}, rng, WORDS) is None  # another utility
+    assert varied({"text": "sort a list", "code": "x.sort()"}, rng, WORDS) is None
+    assert varied({"text": "call `len`", "code": "len(x)"}, rng, WORDS) is None  # a built-in name stays
+    assert varied({"text": "print `x y`", "code": "print(x y)"}, rng, WORDS) is None  # no code
+    assert varied({"text": "write `none`", "code": "none"}, rng, ("None",)) is None  # a name is none after
+
+
+def test_nothing_made_has_text_or_code_of_a_test_item(tmp_path, monkeypatch):
+    monkeypatch.setattr(codefusion_data, "MADE", 10_000)
+    monkeypatch.setattr(codefusion_data, "MADE_AGAIN", 1000)
+    lines = {"cf_train": [("Color the cells above 5", "GreaterThan(5)")], "cf_test": [("Mark those below 3", "lessThan( 3 )")]}
+    for name, pairs in lines.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text, "code": code}) + "\n" for text, code in pairs))
+    pages = {part: {"ls": {"e": [["List the files", "ls"]]}} for part in ("common", "linux", "osx")}
+    (tmp_path / "tldr.json.gz").write_bytes(gzip.compress(json.dumps(pages).encode()))
+    test = [{"text": text, "code": code} for text, code in lines["cf_test"]]
+    first, second = first_and_second("cf", tmp_path, tmp_path / "tldr.json.gz", test)
+    assert len(first) > 5000 and second[0] == {"text": "Color the cells above 5", "code": "GreaterThan(5)"}
+    assert "LessThan(3)" not in {line["code"] for line in first + second} and "LessThan(4)" in {line["code"] for line in first + second}

@@ -50,8 +50,7 @@ def spans(language: str, code: str) -> list[Span]:
 def form(language: str, code: str) -> str:
     """Code in the one form that its language's printer gives it, so that spaces, quotes and other names of a function do not make two codes
     different; Bash, and what does not parse, as it is."""
-    found = _language(language)
-    return code if found.form is str or found.problem(code) else found.form(code)
+    return _language(language).form(code)
 
 
 def _language(name: str) -> Language:
@@ -111,12 +110,20 @@ def cf_spans(code: str) -> list[Span]:
 
 
 def python_form(code: str) -> str:
-    """As `ast.unparse` prints it; comments alone, and what it cannot print, as they are."""
+    """As `ast.unparse` prints it; comments alone, and what it cannot read or print, as they are."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.unparse(ast.parse(code)) or code
-    except (ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code
+
+
+def cf_form(code: str) -> str:
+    """As `rules.write` prints it."""
+    try:
+        return write(read_rule(code))
+    except RuleError:
         return code
 
 
@@ -125,6 +132,6 @@ LANGUAGES = {
     for language in (
         Language("bash", bash_problem, bash_spans),
         Language("python", python_problem, python_spans, python_form),
-        Language("cf", cf_problem, cf_spans, lambda code: write(read_rule(code))),
+        Language("cf", cf_problem, cf_spans, cf_form),
     )
 }

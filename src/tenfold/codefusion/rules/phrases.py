@@ -64,9 +64,14 @@ def _before(rule: Call, column: Column | None, header: Sequence[str], rng: rando
 def _mention(column: Column, header: Sequence[str], rng: random.Random) -> str:
     """A column as people call it: by its name, in small letters, or by one of its words where no other column has that."""
     name = header[column.index]
-    parts = [part for part in name.split() if len(part) > 2 and sum(part.lower() in other.lower() for other in header) == 1]
+    parts = own_words(name, header)
     ways = [name, name, name.lower()] + ([rng.choice(parts), rng.choice(parts).lower()] if len(name.split()) > 1 and parts else [])
     return rng.choice(ways)
+
+
+def own_words(name: str, header: Sequence[str]) -> list[str]:
+    """The words of a column's name that tell it from the others: three letters at least, and part of no other name."""
+    return [word for word in name.split() if len(word) > 2 and sum(word.lower() in other.lower() for other in header) == 1]
 
 
 def _clause(rule: Call, header: Sequence[str], rng: random.Random, named: bool) -> str:
