@@ -1,15 +1,17 @@
 """Steps of SFT, DPO, GRPO and PPO beside TRL's, on the same model, texts, batch and optimiser, on this machine.
 
     python benchmarks/align.py --peers-python PATH_TO_A_PYTHON_WITH_TRL [--ppo-python PATH] [--methods sft dpo grpo ppo] [--runs 7]
+        [--dtypes bfloat16 float32] [--peers bf16 f32 bf16-compile]
 
 A model of GPT-2's form with random weights, which Tenfold writes and both sides load: 4 layers, embed 256, vocabulary 4,096. SFT and DPO
 read 16 rows of 128 tokens a step, with nothing to pad or pack, and learn from answers; GRPO and PPO write 32 completions of 64 tokens to
 prompts of 32 (GRPO eight to a prompt, one update; PPO four updates and a KL to the start) and score them by a function of their text,
-rollouts included. AdamW, gradients clipped at 1. Tenfold computes in bf16 over f32 weights; the peers are TRL's own trainers
+rollouts included. AdamW, gradients clipped at 1. Tenfold computes in each of --dtypes over f32 weights; the peers are TRL's own trainers
 without checkpoints, logs or recomputation, each with f32 weights: `bf16` by autocast, TRL's default, `f32`, and `bf16-compile` by
 torch.compile. Trainers run by themselves and stand still after each step, so that steps of all sides are interleaved. The first step,
 with loading and compiling before it, is told apart; the second is left out; the rest are the medians. The last figure is of the processors'
-seconds of a step, which counts on a busy machine. A ratio above 1 means that Tenfold is faster.
+seconds of a step, which counts on a busy machine. Ratios are to the quicker of Tenfold's sides: above 1, it is faster. Which dtype is
+quicker depends on the processor.
 """
 
 import argparse
@@ -18,13 +20,14 @@ import os
 import statistics
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from align_work import Sizes, even_words, write_texts, write_tokenizer
 from side import Side, Steps
 
 METHODS = ("sft", "dpo", "grpo", "ppo")
+DTYPES = ("bfloat16", "float32")
 PEERS = ("bf16", "f32", "bf16-compile")
 RATE = 1e-5
 
@@ -45,7 +48,7 @@ def write_start(folder: Path, sizes: Sizes) -> None:
     save_checkpoint(folder / "start", config, init_params(jax.random.key(0), config), Tokenizer.load(folder))
 
 
-def recipe_of(folder: Path, method: str, sizes: Sizes):
+def recipe_of(folder: Path, method: str, sizes: Sizes, dtype: str):
     """What all of Tenfold's trainers are told."""
     from tenfold.convert.hugging_face import open_checkpoint
     from tenfold.tokens.config import DataConfig
@@ -57,7 +60,7 @@ def recipe_of(folder: Path, method: str, sizes: Sizes):
     return Recipe(
         method,
         start=str(folder / "start"),
-        model=open_checkpoint(folder / "start").config,
+        model=replace(open_checkpoint(folder / "start").config, dtype=dtype),
         data=DataConfig((file,)),
         optimizer=OptimizerConfig(learning_rate=RATE, final_fraction=1.0),
         train=TrainConfig(10**6, batch, prompts=(), tensorboard=False, **rare),
@@ -65,7 +68,7 @@ def recipe_of(folder: Path, method: str, sizes: Sizes):
     )
 
 
-def serve_tenfold(folder: Path, method: str, sizes: Sizes) -> None:
+def serve_tenfold(folder: Path, method: str, sizes: Sizes, dtype: str) -> None:
     """This side's process: Tenfold's own trainer."""
     import jax
 
@@ -75,7 +78,7 @@ def serve_tenfold(folder: Path, method: str, sizes: Sizes) -> None:
     from tenfold.align.policy_config import Grpo, PolicyRecipe, Ppo, RolloutConfig
 
     steps = Steps(f"jax {jax.__version__}")
-    recipe = recipe_of(folder, method, sizes)
+    recipe = recipe_of(folder, method, sizes, dtype)
     with tempfile.TemporaryDirectory() as run:
         out = Path(run) / "run"
         if method == "sft":
@@ -117,25 +120,27 @@ def sft_steps(recipe, out: Path, steps: Steps) -> None:
             steps.done()
 
 
-def compare(folder: Path, method: str, sizes: Sizes, runs: int, peers_python: str, peers: list[str]) -> None:
+def compare(folder: Path, method: str, sizes: Sizes, runs: int, dtypes: list[str], peers_python: str, peers: list[str]) -> None:
     """Interleaved steps of all sides, and a line for each."""
     peer = str(Path(__file__).with_name("align_peer.py"))
     told = [str(folder), method, json.dumps(asdict(sizes))]
-    sides = {"tenfold": Side([sys.executable, __file__, "--serve", *told])}
+    sides = {f"tenfold-{dtype}": Side([sys.executable, __file__, "--serve", *told, dtype]) for dtype in dtypes}
+    ours = list(sides)
     sides |= {f"trl-{mode}": Side([peers_python, peer, *told, mode]) for mode in peers}
     answers: dict[str, list[tuple[float, list[int]]]] = {name: [] for name in sides}
     for _ in range(runs + 2):
         for name, side in sides.items():
             answers[name].append(side.work())
     count, unit = sizes.of_a_step(method), "tokens/s" if method in ("sft", "dpo") else "samples/s"
-    print(f"\n{method}, medians of {runs}   ({sides['tenfold'].version}; {list(sides.values())[-1].version})")
+    print(f"\n{method}, medians of {runs}   ({sides[ours[0]].version}; {list(sides.values())[-1].version})")
     wall = {name: [seconds for seconds, _ in found[2:]] for name, found in answers.items()}
     spent = {name: statistics.median(each[0] for _, each in found[2:]) / 1000 for name, found in answers.items()}
+    base = min(ours, key=lambda name: statistics.median(wall[name]))
     for name, found in wall.items():
         middle, slow, fast = (count / each for each in (statistics.median(found), max(found), min(found)))
-        ratio = statistics.median(found) / statistics.median(wall["tenfold"])
+        ratio = statistics.median(found) / statistics.median(wall[base])
         print(f"  {name:<16} {middle:9,.1f} {unit}  ({slow:,.1f} to {fast:,.1f})   ratio {ratio:.2f}", end="")
-        processors = f"processors {spent[name]:.2f} s a step, ratio {spent[name] / spent['tenfold']:.2f}"
+        processors = f"processors {spent[name]:.2f} s a step, ratio {spent[name] / spent[base]:.2f}"
         print(f"   first step {answers[name][0][0]:.1f} s   {processors}")
     sys.stdout.flush()
     for side in sides.values():
@@ -147,13 +152,14 @@ def main() -> None:
     parser.add_argument("--peers-python", default=os.environ.get("PEERS_PYTHON"), help="a Python that has TRL")
     parser.add_argument("--ppo-python", help="one that has TRL 1.12 or earlier, which still have PPO; without it PPO is left out")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES), help="what Tenfold computes in")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=["bf16", "f32"])
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        folder, method, sizes = options.serve
-        serve_tenfold(Path(folder), method, Sizes(**json.loads(sizes)))
+        folder, method, sizes, dtype = options.serve
+        serve_tenfold(Path(folder), method, Sizes(**json.loads(sizes)), dtype)
         return
     if not options.peers_python:
         sys.exit("Name a Python that has TRL: --peers-python PATH (make bench makes one).")
@@ -162,7 +168,7 @@ def main() -> None:
         for method in options.methods:
             python = options.ppo_python if method == "ppo" else options.peers_python
             if python:
-                compare(Path(folder), method, Sizes(), options.runs, python, options.peers)
+                compare(Path(folder), method, Sizes(), options.runs, options.dtypes, python, options.peers)
             else:
                 print("\nppo is left out: name a Python that has TRL 1.12 with --ppo-python.")
 

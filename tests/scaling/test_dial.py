@@ -36,6 +36,13 @@ def test_a_recipe_lies_on_its_own_line(name, dial):
     assert whole.train == recipe.train and whole.optimizer == recipe.optimizer
 
 
+def test_at_half_the_power_the_learning_rate_falls_with_the_width():
+    recipe = gpt3("125m")
+    wide, usual = at_size(recipe, 48, "width", rate=-0.5), at_size(recipe, 48, "width")
+    assert wide.optimizer.learning_rate == pytest.approx(recipe.optimizer.learning_rate / 4)
+    assert replace(wide, optimizer=usual.optimizer) == usual
+
+
 def test_larger_sizes_are_wider_deeper_and_calmer():
     recipe = gpt3("125m")
     small, large = at_size(recipe, 4, "gpt3"), at_size(recipe, 48, "gpt3")

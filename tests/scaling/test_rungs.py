@@ -37,6 +37,14 @@ def test_sizes_on_the_same_tokens():
         assert 0 <= rung.tokens - 1e6 * float(rung.budget.split()[0]) <= rung.recipe.train.batch * 2048
 
 
+def test_the_learning_rates_power_is_every_rungs():
+    asked = dict(tokens=(2_000_000,), dial="width")
+    flat, steep = (rungs(replace(LADDER, **asked, rate_power=power), DATA) for power in (0.0, -0.5))
+    for rung, other in zip(flat, steep, strict=True):
+        assert rung.recipe.optimizer.learning_rate == LADDER.recipe.optimizer.learning_rate
+        assert other.recipe.optimizer.learning_rate == pytest.approx(LADDER.recipe.optimizer.learning_rate * 12 / other.size)
+
+
 def test_a_ladder_is_its_yaml():
     assert from_dict(Ladder, to_dict(LADDER)) == LADDER
 
@@ -50,6 +58,7 @@ def test_a_ladder_is_its_yaml():
         (dict(tokens_per_parameter=(20.0, 20.0)), "names a value twice"),
         (dict(isoflop=(0.0,)), "isoflop has 0"),
         (dict(tokens=(0,)), "tokens has 0"),
+        (dict(rate_power=0.5), "rate_power is 0.5, but must be from -2 to 0"),
         (dict(target=4), "target is 4, but must be above the largest size, 4"),
         (dict(recipe=replace(gpt3("125m"), start="elsewhere")), "start is elsewhere"),
     ],

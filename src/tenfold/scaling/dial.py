@@ -4,7 +4,7 @@ A size counts heads: a model of size 4 is four of the recipe's heads wide. The r
 proportions of GPT-3's eight models (Brown et al. 2020, table 2.1), each a least-squares line through the table in logarithms:
 
     layers         ~ embed^0.61        from 12 at 768 wide to 96 at 12,288; nanochat's rule instead: layers ~ embed; or they stay (width)
-    learning rate  ~ N^-0.295          N = 12 layers embed^2, weights outside the embeddings
+    learning rate  ~ N^-0.295          N = 12 layers embed^2, weights outside the embeddings; or ~ N^ what is asked for
     batch          ~ N^0.29            rows; the context stays
 
 The width of a head stays, as do the ratio of the feed-forward layer's width to the model's and that of heads to heads of keys and values.
@@ -52,15 +52,16 @@ def block_weights(config: ModelConfig) -> float:
     return 12.0 * config.layers * config.embed**2
 
 
-def at_size(recipe: Recipe, size: int, dial: Dial, parts: int = 1) -> Recipe:
-    """The recipe at a size; its length is still the recipe's steps. `parts`: devices that a batch is cut over, which divide its rows."""
+def at_size(recipe: Recipe, size: int, dial: Dial, parts: int = 1, rate: float = RATE) -> Recipe:
+    """The recipe at a size; its length is still the recipe's steps. `parts`: devices that a batch is cut over, which divide its rows.
+    `rate`: the power of N that the learning rate follows."""
     model = turned(recipe.model, size, dial)
     growth = block_weights(model) / block_weights(recipe.model)
     rows = parts * max(1, round(recipe.train.batch * growth**BATCH / parts))
     ramp, microbatch = recipe.optimizer.ramp_batch, recipe.train.microbatch
     ramp = parts * _divisor(rows // parts, rows / parts * ramp / recipe.train.batch) if ramp else 0
     microbatch = parts * _divisor((ramp or rows) // parts, microbatch / parts) if microbatch else 0
-    optimizer = replace(recipe.optimizer, learning_rate=recipe.optimizer.learning_rate * growth**RATE, ramp_batch=ramp)
+    optimizer = replace(recipe.optimizer, learning_rate=recipe.optimizer.learning_rate * growth**rate, ramp_batch=ramp)
     train = replace(recipe.train, batch=rows, microbatch=microbatch)
     return replace(recipe, model=model, optimizer=optimizer, train=train)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
-from tenfold.scaling.dial import Dial, at_size, for_tokens, turned
+from tenfold.scaling.dial import RATE, Dial, at_size, for_tokens, turned
 from tenfold.scaling.points import LEAST
 from tenfold.scaling.read import embedding_parameters, flops_per_token
 from tenfold.tokens.config import DataConfig
@@ -35,6 +35,8 @@ class Ladder:
     dial: Dial = "gpt3"
     """How depth grows with width: as in GPT-3's table, in proportion (nanochat), or not at all (width), for small sizes, whose few layers
     would grow by jumps."""
+    rate_power: float = RATE
+    """The learning rate grows as N^this, N the weights outside the embeddings: -0.295 is GPT-3's table; -0.5 goes as 1 / width."""
     target: int = 0
     """A size above all others, predicted when these are done. 0: say `tenfold ladder predict` for it."""
     held_out_tokens: int = HELD_OUT_TOKENS
@@ -51,6 +53,8 @@ class Ladder:
         count = len(self.sizes) * (len(self.tokens_per_parameter) + len(self.tokens) + len(self.isoflop))
         if count < LEAST:
             raise UserError(f"this ladder has {count} rungs, but a law needs at least {LEAST} points.\n  Name more sizes.")
+        if not -2 <= self.rate_power <= 0:
+            raise UserError(f"rate_power is {self.rate_power:g}, but must be from -2 to 0: GPT-3's is {RATE}, -0.5 goes as 1 / width.")
         if self.held_out_tokens < 1:
             raise UserError(f"held_out_tokens is {self.held_out_tokens}, but must be at least 1; {HELD_OUT_TOKENS} is usual.")
         if self.recipe.start or self.recipe.lora.rank:
@@ -121,19 +125,19 @@ def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
 
 def by_ratio(ladder: Ladder, size: int, ratio: float, data: DataConfig, parts: int = 1) -> Rung:
     """The rung of a size with so many tokens a parameter."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts)
+    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
     return _rung(ladder, sized, size, ratio * count(sized.model), data, f"{ratio:g}x", f"{ratio:g} tokens a parameter")
 
 
 def by_tokens(ladder: Ladder, size: int, tokens: int, data: DataConfig, parts: int = 1) -> Rung:
     """The rung of a size on so many tokens."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts)
+    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
     return _rung(ladder, sized, size, tokens, data, f"{tokens / 1e6:g}M", f"{tokens / 1e6:g} million tokens")
 
 
 def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts: int) -> Rung:
     """The rung of a size with the tokens that a budget leaves it."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts)
+    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
     return _rung(ladder, sized, size, flops / flops_per_token(sized), data, f"{flops:.3g}flops", f"{flops:.3g} FLOPs")
 
 
