@@ -9,11 +9,12 @@ Linux's documentation without its translations, the Anarchist FAQ, and the manua
 """
 
 import argparse
-import gzip
 import json
 import sys
 from collections import Counter
 from pathlib import Path
+
+from longnet_quality import read_text
 
 PARTS = {
     "linux": ("doc/linux-doc-6.1", "**/*.rst.gz"),
@@ -21,11 +22,6 @@ PARTS = {
     "python": ("doc/python3.11/html/_sources", "**/*.txt"),
     "perl": ("perl", "**/*.pod"),
 }
-
-
-def read(file: Path) -> str:
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    return data.decode("utf-8", "replace")
 
 
 def main() -> None:
@@ -41,7 +37,7 @@ def main() -> None:
         if not files:
             sys.exit(f"{root} has no {pattern}: take the four packages apart into {options.folder} first.")
         for file in files:
-            text = read(file)
+            text = read_text(file)
             lines.append(json.dumps({"text": text, "id": f"{name}/{file.name}"}))
             characters[name] += len(text)
     options.out.write_text("\n".join(lines) + "\n")

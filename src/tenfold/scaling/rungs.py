@@ -125,20 +125,24 @@ def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
 
 def by_ratio(ladder: Ladder, size: int, ratio: float, data: DataConfig, parts: int = 1) -> Rung:
     """The rung of a size with so many tokens a parameter."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
+    sized = _sized(ladder, size, parts)
     return _rung(ladder, sized, size, ratio * count(sized.model), data, f"{ratio:g}x", f"{ratio:g} tokens a parameter")
 
 
 def by_tokens(ladder: Ladder, size: int, tokens: int, data: DataConfig, parts: int = 1) -> Rung:
     """The rung of a size on so many tokens."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
+    sized = _sized(ladder, size, parts)
     return _rung(ladder, sized, size, tokens, data, f"{tokens / 1e6:g}M", f"{tokens / 1e6:g} million tokens")
 
 
 def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts: int) -> Rung:
     """The rung of a size with the tokens that a budget leaves it."""
-    sized = at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
+    sized = _sized(ladder, size, parts)
     return _rung(ladder, sized, size, flops / flops_per_token(sized), data, f"{flops:.3g}flops", f"{flops:.3g} FLOPs")
+
+
+def _sized(ladder: Ladder, size: int, parts: int) -> Recipe:
+    return at_size(ladder.recipe, size, ladder.dial, parts, ladder.rate_power)
 
 
 def _rung(ladder: Ladder, sized: Recipe, size: int, tokens: float, data: DataConfig, short: str, budget: str) -> Rung:
