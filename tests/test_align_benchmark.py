@@ -38,7 +38,7 @@ def test_the_reward_is_the_share_of_even_words():
 def test_a_line_is_a_step(tmp_path, method):
     """Three lines are answered, each by seconds and milliseconds of processors; the end of lines ends the trainer."""
     align.write_start(tmp_path, SMALL)
-    command = [sys.executable, str(BENCHMARKS / "align.py"), "--serve", str(tmp_path), method, json.dumps(asdict(SMALL))]
+    command = [sys.executable, str(BENCHMARKS / "align.py"), "--serve", str(tmp_path), method, json.dumps(asdict(SMALL)), "float32"]
     ran = subprocess.run(command, input="\n\n\n", capture_output=True, text=True, check=True)
     ready, *answers = ran.stdout.splitlines()
     assert ready.startswith("ready jax") and len(answers) == 3
