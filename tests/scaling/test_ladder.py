@@ -55,6 +55,29 @@ def test_a_finished_ladder_trains_nothing_and_may_grow(data, whole):
         open_ladder(tiny_ladder(data, sizes=(1, 2, 4)), whole)
 
 
+def test_a_point_is_the_mean_of_its_seeds(data, tmp_path):
+    """A ladder grows by seeds, not below those it has, and the laws read the mean loss; a seed that was set aside does not count."""
+    assert climbed(tiny_ladder(data), tmp_path)
+    again = Killed()
+    assert climbed(replace(tiny_ladder(data), seeds=2), tmp_path, again)
+    assert len(again.began) == 3 and all(name.endswith("-seed1") for name in again.began)
+    losses = {entry["name"]: entry["loss"] for entry in entries(tmp_path)}
+    points = ladder_points(tmp_path)
+    assert len(points) == 3
+    for point in points:
+        one, other = losses[point.name], losses[f"{point.name}-seed1"]
+        assert one != other and point.loss == pytest.approx((one + other) / 2)
+    with pytest.raises(UserError, match="is a ladder of 2 seeds, and 1 asked for"):
+        open_ladder(tiny_ladder(data), tmp_path)
+
+    found = json.loads((tmp_path / "ladder.json").read_text())
+    worst = next(entry for entry in found["rungs"] if entry["name"] == points[0].name)
+    worst |= {"state": ASIDE, "loss": None, "reason": "diverged"}
+    (tmp_path / "ladder.json").write_text(json.dumps(found))
+    left = ladder_points(tmp_path)[0]
+    assert (left.name, left.loss, left.fault) == (f"{points[0].name}-seed1", losses[f"{points[0].name}-seed1"], "")
+
+
 def test_another_recipe_is_refused_by_name(data, whole):
     with pytest.raises(UserError, match=r"ladder of another recipe:\n    recipe\.optimizer\.learning_rate: 0\.003 there, 0\.1 asked for"):
         open_ladder(tiny_ladder(data, learning_rate=0.1), whole)

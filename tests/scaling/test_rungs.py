@@ -45,6 +45,17 @@ def test_the_learning_rates_power_is_every_rungs():
         assert other.recipe.optimizer.learning_rate == pytest.approx(LADDER.recipe.optimizer.learning_rate * 12 / other.size)
 
 
+def test_seeds_are_the_same_model_from_other_weights_and_in_another_order():
+    once, thrice = (rungs(replace(LADDER, seeds=seeds), DATA) for seeds in (1, 3))
+    assert [rung for rung in thrice if "seed" not in rung.name] == once and len(thrice) == len({rung.name for rung in thrice}) == 27
+    for rung in thrice:
+        base, _, seed = rung.name.partition("-seed")
+        first = next(each for each in once if each.name == base)
+        assert (rung.recipe.train.seed, rung.recipe.data.seed) == (int(seed or 0), int(seed or 0))
+        assert (rung.size, rung.budget, rung.flops) == (first.size, first.budget, first.flops)
+        assert rung.recipe.optimizer == first.recipe.optimizer
+
+
 def test_a_ladder_is_its_yaml():
     assert from_dict(Ladder, to_dict(LADDER)) == LADDER
 
@@ -58,6 +69,7 @@ def test_a_ladder_is_its_yaml():
         (dict(tokens_per_parameter=(20.0, 20.0)), "names a value twice"),
         (dict(isoflop=(0.0,)), "isoflop has 0"),
         (dict(tokens=(0,)), "tokens has 0"),
+        (dict(seeds=0), "seeds is 0, but must be at least 1"),
         (dict(rate_power=0.5), "rate_power is 0.5, but must be from -2 to 0"),
         (dict(target=4), "target is 4, but must be above the largest size, 4"),
         (dict(recipe=replace(gpt3("125m"), start="elsewhere")), "start is elsewhere"),

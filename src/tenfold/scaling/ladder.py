@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import jax
@@ -44,7 +45,7 @@ from tenfold.train.step import evaluate_step
 from tenfold.train.train import train
 
 TO_DO, DONE, ASIDE = "to do", "done", "set aside"
-MAY_GROW = ("sizes", "tokens", "isoflop", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")
+MAY_GROW = ("sizes", "tokens", "isoflop", "seeds", "target", "recipe.mesh.", "recipe.notes", "recipe.name", "recipe.train.keep")
 MEASURED_AT_ONCE = 8192  # tokens
 
 Watching = Callable[[Path], AbstractContextManager[Watch]]
@@ -105,6 +106,8 @@ def _check_place(ladder: Ladder, out: Path) -> None:
         raise UserError(
             f"{out} is a ladder of another recipe:\n{rows}\n  Sizes and tokens may be added to it; for anything else choose another --out."
         )
+    if ladder.seeds < before.seeds:
+        raise UserError(f"{out} is a ladder of {before.seeds} seeds, and {ladder.seeds} asked for.\n  Ask for as many, or more.")
     for name in ("sizes", "tokens_per_parameter", "tokens", "isoflop"):
         gone = [value for value in getattr(before, name) if value not in getattr(ladder, name)]
         if gone:
@@ -263,12 +266,26 @@ def write_ladder(opened: Opened, entries: list[dict]) -> None:
 
 
 def ladder_points(out: Path) -> list[Point]:
-    """A Point for each rung that was trained; those set aside with their fault. Raises UserError where there is no ladder."""
+    """A Point for each model that was trained, the mean of its seeds; those set aside with their fault. Raises UserError where there is no
+    ladder."""
     file = out / "ladder.json"
     if not file.exists():
         raise UserError(f"{out} holds no ladder.json.\n  Say `tenfold ladder RECIPE --out {out}` first.")
     found = json.loads(file.read_text())
-    return [point_of(entry, out, found) for entry in found["rungs"] if entry["state"] != TO_DO]
+    models: dict[tuple[int, str], list[dict]] = {}
+    for entry in found["rungs"]:
+        if entry["state"] != TO_DO:
+            models.setdefault((entry["size"], entry["budget"]), []).append(entry)
+    return [point_of(_mean(seeds), out, found) for seeds in models.values()]
+
+
+def _mean(seeds: list[dict]) -> dict:
+    """The first of a model's entries, with the mean loss of all that were not set aside."""
+    good = [entry for entry in seeds if entry["state"] == DONE]
+    if len(good) < 2:
+        return (good or seeds)[0]
+    means = {name: fmean(entry[name] for entry in good) for name in ("loss", "bits_per_byte") if good[0][name] is not None}
+    return good[0] | means
 
 
 def ladder_curves(out: Path) -> list[Curve]:

@@ -37,6 +37,9 @@ class Ladder:
     would grow by jumps."""
     rate_power: float = RATE
     """The learning rate grows as N^this, N the weights outside the embeddings: -0.295 is GPT-3's table; -0.5 goes as 1 / width."""
+    seeds: int = 1
+    """From how many seeds each model is trained; laws are fitted to the mean loss of these. Other weights and another order of the same
+    data show how far a loss is chance."""
     target: int = 0
     """A size above all others, predicted when these are done. 0: say `tenfold ladder predict` for it."""
     held_out_tokens: int = HELD_OUT_TOKENS
@@ -50,6 +53,8 @@ class Ladder:
                 raise UserError(f"{name} has {bad[0]}, but must be above 0.")
             if len(set(values)) < len(values):
                 raise UserError(f"{name} names a value twice: {' '.join(f'{v:g}' for v in values)}.\n  Name each once.")
+        if self.seeds < 1:
+            raise UserError(f"seeds is {self.seeds}, but must be at least 1.")
         count = len(self.sizes) * (len(self.tokens_per_parameter) + len(self.tokens) + len(self.isoflop))
         if count < LEAST:
             raise UserError(f"this ladder has {count} rungs, but a law needs at least {LEAST} points.\n  Name more sizes.")
@@ -120,6 +125,7 @@ def rungs(ladder: Ladder, data: DataConfig, parts: int = 1) -> list[Rung]:
     made = [by_ratio(ladder, size, ratio, data, parts) for size in ladder.sizes for ratio in ladder.tokens_per_parameter]
     made += [by_tokens(ladder, size, tokens, data, parts) for size in ladder.sizes for tokens in ladder.tokens]
     made += [_by_budget(ladder, size, flops, data, parts) for size in ladder.sizes for flops in ladder.isoflop]
+    made = [_again(rung, seed) for rung in made for seed in range(ladder.seeds)]
     return sorted(made, key=lambda rung: (rung.flops, rung.name))
 
 
@@ -139,6 +145,15 @@ def _by_budget(ladder: Ladder, size: int, flops: float, data: DataConfig, parts:
     """The rung of a size with the tokens that a budget leaves it."""
     sized = _sized(ladder, size, parts)
     return _rung(ladder, sized, size, flops / flops_per_token(sized), data, f"{flops:.3g}flops", f"{flops:.3g} FLOPs")
+
+
+def _again(rung: Rung, seed: int) -> Rung:
+    """The rung from a later seed of weights and of the data's order; 0: as it is."""
+    if not seed:
+        return rung
+    name, recipe = f"{rung.name}-seed{seed}", rung.recipe
+    data, train = replace(recipe.data, seed=recipe.data.seed + seed), replace(recipe.train, seed=recipe.train.seed + seed)
+    return Rung(name, rung.size, replace(recipe, name=name, data=data, train=train), rung.budget)
 
 
 def _sized(ladder: Ladder, size: int, parts: int) -> Recipe:
