@@ -1,9 +1,10 @@
 """Matrix products: operands rounded to the compute type, sums in f32.
 
 The gradient of a weight sums over tokens, a product whose left side lies the wrong way round in memory. XLA's CPU backend runs that at
-half speed or less; a real transposed copy of the left side first is quicker. Some CPUs' backends refuse that form for some shapes, so
-it is tried once for each shape and the plain form taken where it fails. Other backends, and meshes of several devices, always take the
-plain form.
+two thirds of its speed or less; a real transposed copy of the left side first is quicker. In f32 it is the narrower side that is copied:
+XLA makes a wide one anew inside of the copy, where that is slow. In bf16 some CPUs' backends refuse that form for some shapes, so it is
+tried once for each shape and the plain form taken where it fails. Other backends, and meshes of several devices, always take the plain
+form.
 
 A weight may be an Int8: whole numbers up to 127 are exact in the compute type, so its scales, one an output, are left to multiply the sums.
 
@@ -57,9 +58,7 @@ def matmul_transposed(x: jax.Array, w_NM: jax.Array | Turned8, dtype: str) -> ja
     """x[..., M] @ w^T -> f32[..., N], without moving w."""
     if isinstance(w_NM, Turned8):
         return matmul_turned8(x, w_NM)
-    # Of rows: for more axes XLA's CPU would turn w around.
-    y_RN = product(rows(x).astype(dtype), w_NM.astype(dtype), contract=1)
-    return y_RN.reshape(*x.shape[:-1], -1)
+    return _matmul_transposed(x, w_NM, dtype)
 
 
 def matmul_turned8(x: jax.Array, w: Turned8) -> jax.Array:
@@ -98,8 +97,11 @@ def weight_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
         leading = tuple(range(x.ndim - 1))
         return dot(x, dy, (leading, leading))
     x_RM, dy_RN = rows(x), rows(dy)
-    copied = x_RM.dtype == jnp.bfloat16 and on_one_device("cpu") and _copy_works(*x_RM.shape, dy_RN.shape[1])
-    return (_with_copy if copied else _plain)(x_RM, dy_RN)
+    if not on_one_device("cpu"):
+        return _plain(x_RM, dy_RN)
+    if x_RM.dtype == jnp.float32:
+        return _with_copy(x_RM, dy_RN) if x_RM.shape[1] <= dy_RN.shape[1] else _with_copy(dy_RN, x_RM).T
+    return (_with_copy if _copy_works(*x_RM.shape, dy_RN.shape[1]) else _plain)(x_RM, dy_RN)
 
 
 def fixed(x: jax.Array) -> jax.Array:
@@ -133,6 +135,28 @@ def _matmul_backward(dtype, saved, dy):
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _matmul_transposed(x, w_NM, dtype):
+    # Of rows: for more axes XLA's CPU would turn w around.
+    y_RN = product(rows(x).astype(dtype), w_NM.astype(dtype), contract=1)
+    return y_RN.reshape(*x.shape[:-1], -1)
+
+
+def _matmul_transposed_forward(x, w_NM, dtype):
+    x_rounded, w_rounded = x.astype(dtype), w_NM.astype(dtype)
+    return _matmul_transposed(x_rounded, w_rounded, dtype), (x_rounded, w_rounded, jnp.zeros((), x.dtype))
+
+
+def _matmul_transposed_backward(dtype, saved, dy):
+    x, w_NM, like = saved
+    dy = dy.astype(dtype)
+    dx = dot(dy, w_NM, ((dy.ndim - 1,), (0,))).astype(like.dtype)
+    return dx, weight_gradient(dy, x)
+
+
+_matmul_transposed.defvjp(_matmul_transposed_forward, _matmul_transposed_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

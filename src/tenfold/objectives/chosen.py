@@ -1,7 +1,7 @@
 """Log-probabilities of tokens that were chosen, as their choice was made, and the entropy of each choice.
 
-The logits of a batch never exist whole: a chunk of places at a time, forwards and, made again, backwards. The distribution is that of
-generate/sampling.py without top-k and top-p: logits over the temperature, of the tokenizer's tokens only.
+The logits of a batch of some size never exist whole: a chunk of places at a time, forwards and, made again, backwards. The distribution
+is that of generate/sampling.py without top-k and top-p: logits over the temperature, of the tokenizer's tokens only.
 Shapes: B, T, D, V as in model/config.py; C places of a chunk.
 """
 
@@ -17,6 +17,8 @@ from tenfold.model.params import Params
 from tenfold.model.transformer import forward, head
 from tenfold.objectives.causal import chunk_length
 from tenfold.sharding.axes import constrain
+
+KEPT_ELEMENTS = 2**24  # of logits that are kept for the gradient: 64 MiB of f32
 
 
 class Chosen(NamedTuple):
@@ -36,7 +38,6 @@ def of_states(params: Params, config: ModelConfig, x_BTD, targets_BT, temperatur
     (table_VD, bias_V), (B, T) = head(params), targets_BT.shape
     V, C = table_VD.shape[0], chunk_length(B, T, table_VD.shape[0])
 
-    @jax.checkpoint
     def chunk(x_BCD, targets_BC):
         logits_BCV = constrain(plus(matmul_transposed(x_BCD, table_VD, config.dtype), bias_V), "batch", None, "vocab") / temperature
         is_token_V = jnp.arange(V) < (vocab or V)
@@ -45,6 +46,9 @@ def of_states(params: Params, config: ModelConfig, x_BTD, targets_BT, temperatur
         entropy_BC = -jnp.where(is_token_V, jnp.exp(logp_BCV) * jnp.where(is_token_V, logp_BCV, 0.0), 0.0).sum(-1)
         return jnp.where(hit_BCV, logp_BCV, 0.0).sum(-1), entropy_BC
 
+    if B * T * V <= KEPT_ELEMENTS:
+        return Chosen(*chunk(x_BTD, targets_BT))
+    chunk_again = jax.checkpoint(chunk)
     parts = [jnp.moveaxis(a.reshape(B, T // C, C, *a.shape[2:]), 1, 0) for a in (x_BTD, targets_BT)]
-    _, found = jax.lax.scan(lambda _, some: (None, chunk(*some)), None, tuple(parts))
+    _, found = jax.lax.scan(lambda _, some: (None, chunk_again(*some)), None, tuple(parts))
     return Chosen(*(jnp.moveaxis(x_NBC, 0, 1).reshape(B, T) for x_NBC in found))
