@@ -75,6 +75,18 @@ def test_the_first_update_finds_nothing_moved(trained):
         assert first["last_kl"] > 1e-6, "the last of four updates has seen the policy move"
 
 
+def test_a_single_update_sees_what_a_look_before_it_sees(start, prompts, monkeypatch):
+    """GRPO without a KL spares itself the look: the same figures, samples and weights, but for rounding."""
+    recipe = tiny_policy(start, prompts, grpo=Grpo())
+    assert not recipe.looks and replace(recipe, grpo=Grpo(epochs=2)).looks and replace(recipe, grpo=Grpo(kl=0.1)).looks
+    without = train_policy(recipe, start.parent / "unlooked")
+    monkeypatch.setattr(PolicyRecipe, "looks", True)
+    looked = train_policy(recipe, start.parent / "looked")
+    for line, other in zip(lines(without.path), lines(looked.path), strict=True):
+        assert line == pytest.approx(other, rel=1e-4, abs=1e-5)
+    assert (without.path / "samples.jsonl").read_text() == (looked.path / "samples.jsonl").read_text()
+
+
 def test_an_adaptive_kl_adapts(trained):
     run, recipe = trained
     if recipe.ppo:

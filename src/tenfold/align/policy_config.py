@@ -210,6 +210,12 @@ class PolicyRecipe:
             raise UserError(f"mesh.sequence is {self.recipe.mesh.sequence}, but completions are decoded on whole rows.\n  Leave it at 1.")
 
     @property
+    def looks(self) -> bool:
+        """Whether a step looks at its completions before it learns: for a critic's advantages, for a KL to the start, or for what later
+        updates are compared with. A single update compares the policy with itself."""
+        return self.ppo is not None or self.method.kl > 0 or self.method.updates > 1
+
+    @property
     def method(self) -> Grpo | Ppo:
         """How it is learned."""
         found = self.grpo or self.ppo

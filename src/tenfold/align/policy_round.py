@@ -68,7 +68,7 @@ class Work:
         self.longest = check_prompts(recipe.model, prompts, self.policy.rollout.max_tokens)
         self.look = jax.jit(partial(look, self.learner))
         where = policy_shardings(self.policy, self.learner, self.mesh)
-        self.update = jax.jit(partial(update, self.learner), donate_argnums=0, out_shardings=(where, None))
+        self.update = jax.jit(partial(update, self.learner), donate_argnums=0, out_shardings=(where, None, None))
         self.whole = jax.jit(lambda trained, base: merge(base, trained, recipe.lora)) if recipe.lora.rank else own_weights
 
 
@@ -106,17 +106,18 @@ def one_step(work: Work, state: State, step: int) -> tuple[State, Drawn, dict[st
     check_fresh(rollouts, state)
     arrays: Any = (rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT)
     rows = Rows(*arrays)
-    seen = on_host(work.look(state, work.base, work.start, placed(rows, train.microbatch or train.batch, work.mesh)))
-    values = figures_of(drawn, seen)
+    seen = None
+    if policy.looks:
+        seen = on_host(work.look(state, work.base, work.start, placed(rows, train.microbatch or train.batch, work.mesh)))
+    beta = {}
     if policy.grpo:
         lessons = grpo_lessons(policy.grpo, drawn.score_R, rollouts.ended_B, G, rollouts.mask_BT)
     else:
-        assert policy.ppo is not None
-        beta = state.opt_state["beta"]
-        values["beta"] = float(beta)
-        lessons = ppo_lessons(policy.ppo, drawn.score_R, rollouts.ended_B, seen, rollouts.mask_BT, np.float32(beta))
-    state, updates = updated(work, state, step, (rows, seen, lessons))
-    values |= learned(updates, policy.ppo is not None)
+        assert policy.ppo is not None and seen is not None
+        beta = {"beta": float(state.opt_state["beta"])}
+        lessons = ppo_lessons(policy.ppo, drawn.score_R, rollouts.ended_B, seen, rollouts.mask_BT, np.float32(beta["beta"]))
+    state, updates, seen = updated(work, state, step, (rows, seen, lessons))
+    values = figures_of(drawn, seen) | beta | learned(updates, policy.ppo is not None)
     if not all(np.isfinite(value) for value in values.values()):
         raise Diverged(
             f"step {step + 1}: {_not_finite(values)}: training cannot go on.\n  A lower optimizer.learning_rate is the usual mend."
@@ -130,18 +131,20 @@ def check_fresh(rollouts: Rollouts, state: State) -> None:
         raise ValueError(f"completions of the weights of step {rollouts.version}, but the weights are of step {int(state.step)}")
 
 
-def updated(work: Work, state: State, step: int, everything: tuple[Rows, Seen, Lessons]) -> tuple[State, list[Figures]]:
-    """The step's updates, one after the other."""
+def updated(work: Work, state: State, step: int, everything: tuple[Rows, Seen | None, Lessons]) -> tuple[State, list[Figures], Seen]:
+    """The step's updates, one after the other, and what was seen before them: `seen`, or what an only update saw itself."""
     method, train = work.policy.method, work.policy.recipe.train
     size = train.batch // method.minibatches
-    found = []
+    figures, (_, seen, _) = [], everything
     for number, order in enumerate(orders(train.batch, method.epochs, method.minibatches, (train.seed, step))):
         parts = jax.tree.map(lambda x_RT, order=order: np.asarray(x_RT)[order], everything)
         on_device = placed(parts, train.microbatch or size, work.mesh)
         text = _text(work, step * method.updates + number, size // (train.microbatch or size))
-        state, figures = work.update(state, work.base, *on_device, text)
-        found.append(figures)
-    return state, found
+        state, of_update, found = work.update(state, work.base, *on_device, text)
+        seen = seen or on_host(found)
+        figures.append(of_update)
+    assert seen is not None
+    return state, figures, seen
 
 
 def orders(rows: int, epochs: int, minibatches: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:

@@ -136,10 +136,11 @@ def ppo_lessons(method: Ppo, score_R: jax.Array, ended_R: jax.Array, seen: Seen,
 
 
 def update(
-    learner: Learner, state: State, base: Params | None, rows: Rows, seen: Seen, lessons: Lessons, text: Text | None = None
-) -> tuple[State, Figures]:
+    learner: Learner, state: State, base: Params | None, rows: Rows, seen: Seen | None, lessons: Lessons, text: Text | None = None
+) -> tuple[State, Figures, Seen | None]:
     """One update of the policy, and of the critic where there is one. Denominators are of all microbatches together.
 
+    Without `seen` it is the only update of its step, by the policy that drew the completions, and what it sees itself is returned.
     `state.step` stays: it counts steps, of which one may hold several updates.
     """
     whole = totals(rows.mask_T.reshape(-1, rows.mask_T.shape[-1]))  # of all microbatches
@@ -148,45 +149,49 @@ def update(
     objective = jax.value_and_grad(partial(_objective, learner, base, whole, text_tokens), has_aux=True)
 
     def add(carry, microbatch):
-        (_, figures), grads = objective((state.params, critic), *microbatch)
-        return jax.tree.map(jnp.add, carry, (figures, grads)), None
+        (_, (figures, found)), grads = objective((state.params, critic), *microbatch)
+        return jax.tree.map(jnp.add, carry, (figures, grads)), found
 
     none = Figures(*[jnp.float32(0)] * len(Figures._fields)), jax.tree.map(jnp.zeros_like, (state.params, critic))
-    (figures, (grads, critic_grads)), _ = jax.lax.scan(add, none, (rows, seen, lessons, text))
+    (figures, (grads, critic_grads)), found = jax.lax.scan(add, none, (rows, seen, lessons, text))
     figures = figures._replace(grad_norm=optax.tree.norm(grads))
     if learner.critic_optimizer is None:
         params, opt_state = _applied(learner.optimizer, grads, state.opt_state, state.params)
-        return replace(state, params=params, opt_state=opt_state), figures
+        return replace(state, params=params, opt_state=opt_state), figures, found
     params, policy = _applied(learner.optimizer, grads, state.opt_state["policy"], state.params)
     assert critic is not None
     critic, critic_state = _applied(learner.critic_optimizer, critic_grads, state.opt_state["critic_optimizer"], critic)
     changed = {"policy": policy, "critic": critic, "critic_optimizer": critic_state}
-    return replace(state, params=params, opt_state=state.opt_state | changed), figures
+    return replace(state, params=params, opt_state=state.opt_state | changed), figures, found
 
 
-def _objective(learner: Learner, base, whole: Totals, text_tokens, trained, rows: Rows, seen: Seen, lessons: Lessons, text: Text | None):
-    """This microbatch's share of the loss, and its figures."""
+def _objective(
+    learner: Learner, base, whole: Totals, text_tokens, trained, rows: Rows, seen: Seen | None, lessons: Lessons, text: Text | None
+):
+    """This microbatch's share of the loss; its figures and, without `seen`, what it saw itself."""
     (policy, critic), method, zero = trained, learner.method, jnp.float32(0)
     params, mask_BT = learner.weights(policy, base, None), rows.mask_T
-    logp_BT = chosen_logprobs(params, learner.config, rows.tokens_T, rows.targets_T, learner.temperature, learner.vocab).logp_BT
-    log_r_BT = log_ratio(logp_BT, seen.logp_T, mask_BT)
+    logp_BT, entropy_BT = chosen_logprobs(params, learner.config, rows.tokens_T, rows.targets_T, learner.temperature, learner.vocab)
+    before = Seen(*jax.lax.stop_gradient((logp_BT, entropy_BT)), None, None) if seen is None else seen
+    log_r_BT = log_ratio(logp_BT, before.logp_T, mask_BT)
     loss_BT = clipped_surrogate(log_r_BT, lessons.advantage_T, method.clip_low, method.clip_high)
     value_loss = ptx_loss = zero
     if isinstance(method, Grpo):
-        if seen.ref_T is not None:
-            loss_BT += method.kl * kl_k3(logp_BT, seen.ref_T, mask_BT)
+        if before.ref_T is not None:
+            loss_BT += method.kl * kl_k3(logp_BT, before.ref_T, mask_BT)
         loss = mean_over(loss_BT, mask_BT, method.over, whole, learner.longest)
     else:
-        assert seen.value_T is not None and lessons.return_T is not None
+        assert before.value_T is not None and lessons.return_T is not None
         value_BT = place_scores(critic, base, learner.weights, learner.config, rows.tokens_T)
-        value_loss_BT = clipped_value_loss(value_BT, seen.value_T, lessons.return_T, method.value_clip)
+        value_loss_BT = clipped_value_loss(value_BT, before.value_T, lessons.return_T, method.value_clip)
         value_loss = mean_over(value_loss_BT, mask_BT, "token", whole)
         loss = mean_over(loss_BT, mask_BT, "token", whole) + method.value_weight * value_loss
         if text is not None:
             ptx_loss = causal_loss(params, learner.config, *text).loss / text_tokens
             loss = mixed_loss(loss, ptx_loss, method.ptx)
     moved = drift(log_r_BT, mask_BT, whole, method.clip_low, method.clip_high)
-    return loss, jax.lax.stop_gradient(Figures(loss, moved.kl, moved.clipped, moved.ratio, value_loss, ptx_loss, zero))
+    figures = jax.lax.stop_gradient(Figures(loss, moved.kl, moved.clipped, moved.ratio, value_loss, ptx_loss, zero))
+    return loss, (figures, before if seen is None else None)
 
 
 def _applied(optimizer: optax.GradientTransformation, grads: Any, opt_state: Any, params: Params) -> tuple[Params, Any]:
