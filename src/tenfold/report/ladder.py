@@ -4,6 +4,7 @@ Reads ladder.json, fits.json, prediction.json and verification.json alone; a lad
 """
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,11 @@ def _lede(ladder: dict[str, Any]) -> str:
     sizes = sorted({rung["size"] for rung in ladder["rungs"]})
     flops = [rung["flops"] for rung in ladder["rungs"]]
     span = max(flops) / min(flops)
+    seeds = max(Counter((rung["size"], rung["budget"]) for rung in ladder["rungs"]).values())
+    several = f" Each is trained from {seeds} seeds, and laws are fitted to the mean of these." if seeds > 1 else ""
     return (
         f"{len(ladder['rungs'])} models of {len(sizes)} sizes of the recipe {ladder['recipe']}, which span {span:,.0f}x in compute; "
-        f"depth, batch and learning rate go with the width by the {ladder['dial']} dial."
+        f"depth, batch and learning rate go with the width by the {ladder['dial']} dial.{several}"
     )
 
 

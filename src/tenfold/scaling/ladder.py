@@ -28,7 +28,7 @@ from tenfold.corpus.files import fingerprint, write_atomically
 from tenfold.errors import UserError
 from tenfold.scaling.points import Point
 from tenfold.scaling.read import Curve, read_curves
-from tenfold.scaling.rungs import Ladder, Rung
+from tenfold.scaling.rungs import SEED, Ladder, Rung
 from tenfold.sharding.axes import RULES, make_mesh
 from tenfold.tokens.config import DataConfig
 from tenfold.tokens.prepare import Prepared, prepare
@@ -272,10 +272,10 @@ def ladder_points(out: Path) -> list[Point]:
     if not file.exists():
         raise UserError(f"{out} holds no ladder.json.\n  Say `tenfold ladder RECIPE --out {out}` first.")
     found = json.loads(file.read_text())
-    models: dict[tuple[int, str], list[dict]] = {}
+    models: dict[str, list[dict]] = {}
     for entry in found["rungs"]:
         if entry["state"] != TO_DO:
-            models.setdefault((entry["size"], entry["budget"]), []).append(entry)
+            models.setdefault(entry["name"].partition(SEED)[0], []).append(entry)
     return [point_of(_mean(seeds), out, found) for seeds in models.values()]
 
 

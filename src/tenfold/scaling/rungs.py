@@ -17,6 +17,7 @@ from tenfold.train.batch_schedule import batch_schedule
 from tenfold.train.recipe import Recipe
 
 HELD_OUT_TOKENS = 262_144
+SEED = "-seed"  # stands before the number of a later seed at the end of a rung's name
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _again(rung: Rung, seed: int) -> Rung:
     """The rung from a later seed of weights and of the data's order; 0: as it is."""
     if not seed:
         return rung
-    name, recipe = f"{rung.name}-seed{seed}", rung.recipe
+    name, recipe = f"{rung.name}{SEED}{seed}", rung.recipe
     data, train = replace(recipe.data, seed=recipe.data.seed + seed), replace(recipe.train, seed=recipe.train.seed + seed)
     return Rung(name, rung.size, replace(recipe, name=name, data=data, train=train), rung.budget)
 
