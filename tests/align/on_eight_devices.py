@@ -71,9 +71,12 @@ def policy_update(method, mesh, microbatch, padding):
     lessons = (
         grpo_lessons(method, score, ended, 4, mask) if isinstance(method, Grpo) else ppo_lessons(method, score, ended, seen, mask, 0.1)
     )
-    seen = seen._replace(logp_T=seen.logp_T - 0.1 * mask)  # as if the policy had moved
-    everything = placed((rows, seen, jax.tree.map(np.asarray, lessons)), microbatch, mesh)
-    state, figures = jax.jit(partial(update, learner))(state, None, *everything)
+    moved = seen._replace(logp_T=seen.logp_T - 0.1 * mask)  # as if the policy had moved
+    alone = isinstance(method, Grpo) and not method.kl  # an only update, which sees for itself
+    everything = placed((rows, None if alone else moved, jax.tree.map(np.asarray, lessons)), microbatch, mesh)
+    state, figures, found = jax.jit(partial(update, learner))(state, None, *everything)
+    if alone:
+        np.testing.assert_allclose(on_host(found).logp_T, seen.logp_T, rtol=0, atol=1e-5)
     return jax.device_get((state.params, state.opt_state["critic"] if critic_optimizer else None, tuple(figures)))
 
 
