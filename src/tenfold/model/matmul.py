@@ -127,11 +127,12 @@ def _matmul_forward(x, w_MN, dtype):
     return product(x_rounded, w_rounded), (x_rounded, w_rounded, jnp.zeros((), x.dtype))
 
 
-def _matmul_backward(dtype, saved, dy):
-    x, w_MN, like = saved
+def _matmul_backward(dtype, saved, dy, transposed=False):
+    """Of x @ w, or of x @ w^T."""
+    x, w, like = saved
     dy = dy.astype(dtype)
-    dx = dot(dy, w_MN, ((dy.ndim - 1,), (1,))).astype(like.dtype)
-    return dx, weight_gradient(x, dy)
+    dx = dot(dy, w, ((dy.ndim - 1,), (0 if transposed else 1,))).astype(like.dtype)
+    return dx, weight_gradient(dy, x) if transposed else weight_gradient(x, dy)
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)
@@ -149,14 +150,7 @@ def _matmul_transposed_forward(x, w_NM, dtype):
     return _matmul_transposed(x_rounded, w_rounded, dtype), (x_rounded, w_rounded, jnp.zeros((), x.dtype))
 
 
-def _matmul_transposed_backward(dtype, saved, dy):
-    x, w_NM, like = saved
-    dy = dy.astype(dtype)
-    dx = dot(dy, w_NM, ((dy.ndim - 1,), (0,))).astype(like.dtype)
-    return dx, weight_gradient(dy, x)
-
-
-_matmul_transposed.defvjp(_matmul_transposed_forward, _matmul_transposed_backward)
+_matmul_transposed.defvjp(_matmul_transposed_forward, functools.partial(_matmul_backward, transposed=True))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
