@@ -9,6 +9,7 @@ from tenfold.model.config import ModelConfig
 from tenfold.model.params import init_params
 from tenfold.model.transformer import forward, logits
 from tenfold.objectives import causal
+from tenfold.objectives import chosen as objective
 from tenfold.objectives.chosen import chosen_logprobs
 
 CONFIG = ModelConfig(vocab=50, context=8, layers=1, embed=16, heads=2, dtype="float32")
@@ -22,10 +23,11 @@ def plain(params, temperature, vocab):
     return jnp.take_along_axis(logp, TARGETS[..., None], -1)[..., 0], -(jnp.exp(logp) * logp).sum(-1)
 
 
-@pytest.mark.parametrize("chunk", [2, 8])
+@pytest.mark.parametrize("chunk, kept", [(2, 0), (8, 0), (8, 3 * 8 * 50)])
 @pytest.mark.parametrize("temperature, vocab", [(1.0, 50), (0.7, 40)])
-def test_it_is_the_distribution_that_is_drawn_from(monkeypatch, chunk, temperature, vocab):
-    """At a temperature, of the tokenizer's tokens only; values and gradients within 1e-5, for any chunk."""
+def test_it_is_the_distribution_that_is_drawn_from(monkeypatch, chunk, kept, temperature, vocab):
+    """At a temperature, of the tokenizer's tokens only; values and gradients within 1e-5, for any chunk, and with logits that are kept."""
+    monkeypatch.setattr(objective, "KEPT_ELEMENTS", kept)
     monkeypatch.setattr(causal, "CHUNK_ELEMENTS", 3 * 50 * chunk)
 
     def ours(params):

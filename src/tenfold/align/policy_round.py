@@ -109,15 +109,15 @@ def one_step(work: Work, state: State, step: int) -> tuple[State, Drawn, dict[st
     seen = None
     if policy.looks:
         seen = on_host(work.look(state, work.base, work.start, placed(rows, train.microbatch or train.batch, work.mesh)))
-    beta = {}
     if policy.grpo:
         lessons = grpo_lessons(policy.grpo, drawn.score_R, rollouts.ended_B, G, rollouts.mask_BT)
     else:
         assert policy.ppo is not None and seen is not None
-        beta = {"beta": float(state.opt_state["beta"])}
-        lessons = ppo_lessons(policy.ppo, drawn.score_R, rollouts.ended_B, seen, rollouts.mask_BT, np.float32(beta["beta"]))
+        lessons = ppo_lessons(policy.ppo, drawn.score_R, rollouts.ended_B, seen, rollouts.mask_BT, np.float32(state.opt_state["beta"]))
     state, updates, seen = updated(work, state, step, (rows, seen, lessons))
-    values = figures_of(drawn, seen) | beta | learned(updates, policy.ppo is not None)
+    values = figures_of(drawn, seen) | learned(updates, policy.ppo is not None)
+    if policy.ppo:
+        values["beta"] = float(state.opt_state["beta"])  # updates leave it as it is
     if not all(np.isfinite(value) for value in values.values()):
         raise Diverged(
             f"step {step + 1}: {_not_finite(values)}: training cannot go on.\n  A lower optimizer.learning_rate is the usual mend."
@@ -135,7 +135,7 @@ def updated(work: Work, state: State, step: int, everything: tuple[Rows, Seen | 
     """The step's updates, one after the other, and what was seen before them: `seen`, or what an only update saw itself."""
     method, train = work.policy.method, work.policy.recipe.train
     size = train.batch // method.minibatches
-    figures, (_, seen, _) = [], everything
+    figures, seen = [], everything[1]
     for number, order in enumerate(orders(train.batch, method.epochs, method.minibatches, (train.seed, step))):
         parts = jax.tree.map(lambda x_RT, order=order: np.asarray(x_RT)[order], everything)
         on_device = placed(parts, train.microbatch or size, work.mesh)

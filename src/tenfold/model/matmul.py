@@ -132,7 +132,8 @@ def _matmul_backward(dtype, saved, dy, transposed=False):
     x, w, like = saved
     dy = dy.astype(dtype)
     dx = dot(dy, w, ((dy.ndim - 1,), (0 if transposed else 1,))).astype(like.dtype)
-    return dx, weight_gradient(dy, x) if transposed else weight_gradient(x, dy)
+    dw_MN = weight_gradient(x, dy)
+    return dx, dw_MN.T if transposed else dw_MN
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)

@@ -37,9 +37,9 @@ class Work:
 def ladder_demo() -> Ladder:
     """Five models of 53 to 325 thousand parameters from two seeds each, and the prediction of a sixth, on Python's standard library.
 
-    Chosen for a straight road from small to large (docs/ladder.md): one layer, as a second learns to copy at some size and bends the line;
-    a vocabulary of 512 and narrow heads, as embeddings would have most of such small models; rates that were tuned at three sizes, as one
-    rate too low for the smallest makes the line too steep.
+    Chosen for a straight road from small to large (docs/ladder.md): one layer, as a ladder of two bent in its middle; a vocabulary of
+    512 and narrow heads, as embeddings would have most of such small models; rates that were tuned at small sizes first, as one that is
+    too low for the smallest makes the line too steep.
     """
     recipe = Recipe(
         "ladder-demo",
