@@ -62,7 +62,7 @@ def say(name: str, out: Path, found: dict) -> None:
             own = result["scores"][rule]
             print(
                 f"| {name} | {metric} | {own['value']:.4f} | {own['error']:.4f} | {score:.4f} | {own['value'] - score:+.4f} "
-                f"| {np.median(apart):.1e}, at most {max(apart):.1e} | {found['seconds']:.0f} |",
+                f"| {np.median(apart):.1e}, at most {max(apart):.1e} |",
                 flush=True,
             )
 
@@ -89,8 +89,8 @@ def main() -> None:
         own = ours(asked, folder / "ours")
         other, found = theirs(asked, folder)
         print(f"{asked.limit} items a task at most, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
-        print("| task | score | Tenfold | standard error | the harness | difference | log-probabilities apart, median | its seconds |")
-        print("|---|---|---|---|---|---|---|---|")
+        print("| task | score | Tenfold | standard error | the harness | difference | log-probabilities apart, median |")
+        print("|---|---|---|---|---|---|---|")
         for name in asked.tasks:
             say(name, folder / "ours", found[name])
         print(f"\nFrom start to scores: {own:.1f} s and {other:.1f} s: {other / own:.2f}x")

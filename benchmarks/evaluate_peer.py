@@ -24,28 +24,36 @@ def main(checkpoint: str, folder: Path, dtype: str, batch: str) -> None:
 
     started = time.perf_counter()
     lm = HFLM(pretrained=checkpoint, dtype=dtype, device="cpu", batch_size=batch)
+    tasks = json.loads((folder / "tasks.json").read_text())
+    files = task_files(tasks, folder)
+    scored = simple_evaluate(lm, tasks=files, log_samples=True, bootstrap_iters=0, random_seed=0)
     found = {"versions": f"lm-eval {lm_eval.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"}
-    for name, theirs in json.loads((folder / "tasks.json").read_text()).items():
-        before = time.perf_counter()
-        scored = simple_evaluate(lm, tasks=[task_file(theirs, name, folder)], log_samples=True, bootstrap_iters=0, random_seed=0)
-        results, samples = next(iter(scored["results"].values())), next(iter(scored["samples"].values()))
-        ordered = sorted(samples, key=lambda sample: sample["doc_id"])
+    for name, theirs in tasks.items():
+        ordered = sorted(scored["samples"][f"theirs_{theirs}"], key=lambda sample: sample["doc_id"])
         logprobs = [[float(answer[0][0]) for answer in sample["resps"]] for sample in ordered]
-        found[name] = {"results": results, "logprobs": logprobs, "seconds": time.perf_counter() - before}
+        found[name] = {"results": scored["results"][f"theirs_{theirs}"], "logprobs": logprobs}
     found["seconds"] = time.perf_counter() - started
     (folder / "theirs.json").write_text(json.dumps(found, default=str))
 
 
-def task_file(theirs: str, name: str, folder: Path) -> str:
-    """The harness's task file over our items: a file that includes it."""
+def task_files(tasks: dict[str, str], folder: Path) -> list[str]:
+    """The harness's task files over our items, each a file that includes it; all are looked for at once, which is seconds quicker."""
     import lm_eval.tasks
 
-    places = [path for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml") if f"\ntask: {theirs}\n" in f"\n{path.read_text()}\n"]
-    files = {split: str(folder / f"{name}.jsonl") for split in ("train", "validation", "test")}
-    change = {"include": str(places[0]), "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-    made = folder / f"theirs_{theirs}.yaml"
-    made.write_text(json.dumps(change | {"task": f"theirs_{theirs}"}))  # JSON is YAML
-    return str(made)
+    places = {line.split()[1]: path for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml") for line in _named(path)}
+    made = []
+    for name, theirs in tasks.items():
+        files = {split: str(folder / f"{name}.jsonl") for split in ("train", "validation", "test")}
+        change = {"include": str(places[theirs]), "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+        file = folder / f"theirs_{theirs}.yaml"
+        file.write_text(json.dumps(change | {"task": f"theirs_{theirs}"}))  # JSON is YAML
+        made.append(str(file))
+    return made
+
+
+def _named(path: Path) -> list[str]:
+    """The line that names a task file's task, where there is one."""
+    return [line for line in path.read_text().splitlines() if line.startswith("task: ")]
 
 
 if __name__ == "__main__":
