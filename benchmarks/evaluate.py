@@ -1,10 +1,10 @@
 """`tenfold eval` beside lm-evaluation-harness with transformers: one model, the same weights and items, from start to scores.
 
-    python benchmarks/evaluate.py MODEL --data FOLDER ... --peers-python PATH [--limit 500] [--dtype bfloat16] [--batch 8]
+    python benchmarks/evaluate.py MODEL --data FOLDER ... --peers-python PATH [--limit 500] [--shots 0] [--dtype bfloat16] [--batch 8]
 
 MODEL is what every command takes; the peer reads it from a Hugging Face directory that is made of it here. Both are processes that begin
-with nothing in memory: start, loading and compiling count. The harness gets our items, so nothing is fetched; shots are none. Differences
-of scores are paired over items, with their standard error.
+with nothing in memory: start, loading and compiling count. The harness gets our items, each with the examples that we show before it, so
+nothing is fetched. The standard error is that of our score.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def run(command: list[str]) -> float:
 
 def ours(asked, out: Path) -> float:
     data = [word for folder in asked.data for word in ("--data", str(folder))]
-    how = ["--limit", str(asked.limit), "--weights", asked.dtype, "--rules", "sum,char", "--out", str(out)]
+    how = ["--limit", str(asked.limit), "--shots", str(asked.shots), "--weights", asked.dtype, "--rules", "sum,char", "--out", str(out)]
     return run([sys.executable, "-m", "tenfold.cli", "eval", asked.model, ",".join(asked.tasks), *data, *how])
 
 
@@ -73,13 +73,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="*", default=[])
     parser.add_argument("--peers-python", default=os.environ.get("PEERS_PYTHON"), help="a Python with torch, transformers and lm-eval")
     parser.add_argument("--limit", type=int, default=500)
+    parser.add_argument("--shots", type=int, default=0, help="worked examples before each item, drawn for it from the training split")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--batch", default="8", help="the peer's batch size, or auto")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(NAMES))
     asked = parser.parse_args()
     if not asked.peers_python:
         sys.exit("Name a Python that has torch, transformers and lm-eval: --peers-python PATH.")
-    settings = EvalSettings(limit=asked.limit, data=tuple(asked.data))
+    settings = EvalSettings(shots=str(asked.shots), limit=asked.limit, data=tuple(asked.data))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
@@ -88,7 +89,7 @@ def main() -> None:
             write_rows(name, settings, folder)
         own = ours(asked, folder / "ours")
         other, found = theirs(asked, folder)
-        print(f"{asked.limit} items a task at most, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
+        print(f"{asked.limit} items a task at most, {asked.shots} shots, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
         print("| task | score | Tenfold | standard error | the harness | difference | log-probabilities apart, median |")
         print("|---|---|---|---|---|---|---|")
         for name in asked.tasks:

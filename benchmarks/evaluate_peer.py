@@ -45,6 +45,7 @@ def task_files(tasks: dict[str, str], folder: Path) -> list[str]:
     for name, theirs in tasks.items():
         files = {split: str(folder / f"{name}.jsonl") for split in ("train", "validation", "test")}
         change = {"include": str(places[theirs]), "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+        change["description"] = "{{before}}"  # the examples shown before an item, which are ours
         file = folder / f"theirs_{theirs}.yaml"
         file.write_text(json.dumps(change | {"task": f"theirs_{theirs}"}))  # JSON is YAML
         made.append(str(file))

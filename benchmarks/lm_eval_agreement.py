@@ -18,7 +18,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
-from evaluate_peer import task_file
+from evaluate_peer import task_files
 from lm_eval import simple_evaluate
 from lm_eval_rows import PAIRS, TASKS, write_rows
 
@@ -38,7 +38,7 @@ def compare(lm: TenfoldLM, model: Any, name: str, settings: EvalSettings, folder
     began = time.perf_counter()
     ours = evaluate(model, [name], settings, folder / "ours", engine=lm.engine)[0]
     between = time.perf_counter()
-    scored = simple_evaluate(lm, tasks=[task_file(theirs, name, folder)], log_samples=True, bootstrap_iters=0, random_seed=0)
+    scored = simple_evaluate(lm, tasks=task_files({name: theirs}, folder), log_samples=True, bootstrap_iters=0, random_seed=0)
     ended = time.perf_counter()
     results = next(iter(scored["results"].values()))
     pairs = [(metric, rule) for metric, rules in PAIRS.items() for rule in rules if f"{metric},none" in results and rule in ours.scores]

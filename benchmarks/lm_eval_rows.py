@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tenfold.evaluate.prompts import examples, limited
+from tenfold.evaluate.loaded import load
+from tenfold.evaluate.run import prompted
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.sources import first_found, items
 from tenfold.evaluate.task import read_task
@@ -44,10 +45,18 @@ PAIRS = {"acc": ("sum", "accuracy"), "acc_norm": ("char",), "perplexity": ("perp
 
 
 def write_rows(name: str, settings: EvalSettings, folder: Path) -> None:
-    """The items that our task asks under these settings, a line each, as the harness's task file reads them."""
+    """The items that our task asks under these settings, a line each, as the harness's task file reads them. What stands before an item,
+    the examples that are shown, is in "before"; LAMBADA's, whose form changes with examples, in its text."""
     _, row = TASKS[name]
-    task = read_task(name)
-    raw = items((replace(first_found(task.test, settings.data)[0], fields={}),), settings.data) if name in RAW else []
-    found = limited(examples(task, settings.data), settings.limit, settings.seed)
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(row(raw[int(example.id.split("/")[1])] if raw else example.item)) + "\n" for example in found))
+    each = load(read_task(name), settings)
+    raw = items((replace(first_found(each.task.test, settings.data)[0], fields={}),), settings.data) if name in RAW else []
+    lines = []
+    for example, asks, alone in zip(each.test, prompted(each, each.counts[0])[0], prompted(each, 0)[0], strict=True):
+        asked, bare = asks.scored[0], alone.scored[0]
+        made = row(raw[int(example.id.split("/")[1])] if raw else example.item)
+        if "text" in made and each.counts[0]:
+            made |= {"text": asked.context + asked.text, "before": ""}
+        else:
+            made["before"] = asked.context.removesuffix(bare.context)
+        lines.append(json.dumps(made) + "\n")
+    (folder / f"{name}.jsonl").write_text("".join(lines))
