@@ -96,12 +96,21 @@ def test_rows_are_as_long_as_is_cheap():
     config = ModelConfig(vocab=1000, context=2048, layers=4, embed=64, heads=4)
     random = np.random.default_rng(0)
     short = [Path(tuple(random.integers(0, 1000, 60).tolist()), (1,)) for _ in range(200)]
-    assert {row.length for row in cheapest_rows(short, config, set())} == {256}
+    assert max(row.length for row in cheapest_rows(short, config, set(), 2048)) <= 512
     header = random.integers(0, 1000, 700).tolist()
     few_shot = [Path((*header, *random.integers(0, 1000, 40).tolist()), (1,)) for _ in range(200)]
-    assert {row.length for row in cheapest_rows(few_shot, replace(config, embed=1024), set())} == {2048}
-    known = cheapest_rows(short[:8], config, {512})
+    assert {row.length for row in cheapest_rows(few_shot, replace(config, embed=1024), set(), 2048)} == {2048}
+    known = cheapest_rows(short[:8], replace(config, embed=1024), {512}, 2048)
     assert {row.length for row in known} == {512}  # to compile another program would cost more than it saves
+
+
+def test_many_texts_that_share_nothing_leave_few_places_empty_and_few_need_few_programs():
+    config = ModelConfig(vocab=1000, context=2048, layers=4, embed=1024, heads=4)
+    random = np.random.default_rng(0)
+    texts = [Path(tuple(random.integers(0, 1000, random.integers(480, 640)).tolist()), (1,)) for _ in range(400)]
+    rows = cheapest_rows(texts, config, set(), 2048)
+    assert sum(len(row.tokens) for row in rows) > 0.94 * sum(row.length for row in rows)
+    assert len({row.length for row in cheapest_rows(texts[:8], config, set(), 2048)}) == 1
 
 
 def test_single_rows_hold_one_path_each():

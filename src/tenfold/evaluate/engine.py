@@ -20,7 +20,7 @@ import numpy as np
 from tenfold.errors import UserError
 from tenfold.evaluate.paths import Asked, BatchTokenizer, Path, asked, asked_of_texts
 from tenfold.evaluate.requests import Continuation, Likelihood, Writing, Written
-from tenfold.evaluate.tree import ASKED, Packed, Row, cheapest_rows, packed, packed_rows, single_rows
+from tenfold.evaluate.tree import ASKED, Packed, Row, cheapest_rows, packed, packed_rows, rows_at_once, single_rows
 from tenfold.evaluate.write import Writer
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.config import Weights
@@ -146,20 +146,18 @@ class Engine:
             return single_rows(paths, self._model.config.context)
         if self.row is not None:
             return packed_rows(paths, self.row)
-        return cheapest_rows(paths, self._model.config, {program[-1] for program in self._programs if program[0] == "score"})
+        compiled = {program[-1] for program in self._programs if program[0] == "score"}
+        return cheapest_rows(paths, self._model.config, compiled, self.tokens)
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         for T, same in groupby(sorted(rows, key=lambda row: -row.length), key=lambda row: row.length):
-            waiting, B = list(same), self._rows_of(T)
+            waiting, B = list(same), rows_at_once(T, self.tokens)
             for first in range(0, len(waiting), B):
                 yield waiting[first : first + B]
 
-    def _rows_of(self, T: int) -> int:
-        return max(1, self.tokens // T)
-
     def _start(self, rows: list[Row]) -> tuple[list[Row], Packed, tuple]:
         T = rows[0].length
-        batch = packed(rows, self._rows_of(T), CHUNK)
+        batch = packed(rows, rows_at_once(T, self.tokens), CHUNK)
         tree = Tree(jnp.asarray(batch.positions_BT), jnp.asarray(batch.ends_BT)) if self.share else None
         self._programs.add(("score", *batch.tokens_BT.shape))
         params, parts, config = self._reader

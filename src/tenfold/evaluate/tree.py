@@ -8,6 +8,7 @@ Shapes: T tokens of a row, S positions that are asked for something, R tokens as
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,8 +24,10 @@ ASKED = 4
 """R: tokens that one entry of a row's questions asks for; a position that is asked for more has several."""
 
 
-ROWS = (256, 512, 1024, 2048)
-COMPILING = 1024
+ROWS = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 2048)
+STEPS = (32, 64, 128, 256)
+"""Rows are of one of ROWS, or longer by whole steps where what belongs together needs more."""
+COMPILING = 2048
 
 
 @dataclass
@@ -54,32 +57,35 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
     return next(n for n in range(short) if a[n] != b[n])
 
 
-def packed_rows(paths: Sequence[Path], row: int) -> list[Row]:
-    """Rows of `row` tokens, or of longer buckets where paths that belong together need them, that hold all paths."""
+def packed_rows(paths: Sequence[Path], row: int, step: int = 64) -> list[Row]:
+    """Rows of `row` tokens, or of whole `step`s more where paths that belong together need them, that hold all paths."""
     order = sorted(range(len(paths)), key=lambda number: paths[number].tokens)
-    lengths = [len(paths[number].tokens) for number in order]
-    shared = [0, *(common(paths[a].tokens, paths[b].tokens) for a, b in zip(order, order[1:], strict=False))]
-
-    def belongs(k: int) -> bool:
-        return 2 * shared[k] >= min(lengths[k - 1], lengths[k])
-
-    families = _joined([Group(k, k + 1, n) for k, n in enumerate(lengths)], shared, belongs, lambda size: max(row, 2 * size))
-    groups = _joined(families, shared, lambda k: shared[k] > 0, lambda size: row // 4)
-    bins = _best_fit(groups, lambda size: bucket(size, 1 << 62, least=row, steps=4))
-    return [_forest([(number, paths[number]) for g in bin.groups for number in order[g.first : g.end]], bin.length) for bin in bins]
+    return _forests(paths, order, _bins(_Sorted.of(paths, order), row, step))
 
 
-def cheapest_rows(paths: Sequence[Path], config: ModelConfig, compiled: set[int]) -> list[Row]:
-    """`packed_rows` of the length in ROWS for which the model does the fewest operations, lengths not yet `compiled` counting as COMPILING
-    tokens each: short rows fill up well and waste little attention, long ones read what many texts begin with once."""
+def cheapest_rows(paths: Sequence[Path], config: ModelConfig, compiled: set[int], at_once: int) -> list[Row]:
+    """`packed_rows` of the length in ROWS and the step in STEPS that cost the model the fewest operations, `at_once` tokens being read at a
+    time and each length that is not yet `compiled` counting as COMPILING tokens: short rows waste little attention, long ones read what many
+    texts begin with once, and small steps leave few places empty but need more programs."""
     operations = 2 * config.layers * (2 * config.embed * config.width * (config.heads + config.groups) + feed_forward_weights(config))
     of_a_key = 2 * 4 * config.layers * config.heads * config.width  # twice: the softmax is taken to cost as much as its products
 
-    def cost(rows: Sequence[Row]) -> float:
-        work = sum(row.length * (operations + of_a_key * (row.length + query_block(row.length, None)) / 2) for row in rows)
-        return work + len({row.length for row in rows} - compiled) * COMPILING * operations
+    def cost(bins: Sequence[Bin]) -> float:
+        work = 0.0
+        for T, count in Counter(bin.length for bin in bins).items():
+            B = rows_at_once(T, at_once)
+            work += -(-count // B) * B * T * (operations + of_a_key * (T + query_block(T, None)) / 2)
+            work += (T not in compiled) * COMPILING * operations
+        return work
 
-    return min((packed_rows(paths, row) for row in ROWS), key=cost)
+    order = sorted(range(len(paths)), key=lambda number: paths[number].tokens)
+    ordered = _Sorted.of(paths, order)
+    return _forests(paths, order, min((_bins(ordered, row, step) for row in ROWS for step in STEPS), key=cost))
+
+
+def rows_at_once(T: int, tokens: int) -> int:
+    """How many rows of T tokens a device call reads that reads about so many tokens."""
+    return max(1, tokens // T)
 
 
 def single_rows(paths: Sequence[Path], most: int) -> list[Row]:
@@ -104,6 +110,36 @@ class Bin:
 
     length: int
     groups: list[Group]
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """What packing needs to know of paths in the order of their tokens."""
+
+    lengths: list[int]
+    shared: list[int]
+    """How many tokens each has in common with the one before."""
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], order: Sequence[int]) -> "_Sorted":
+        neighbours = zip(order, order[1:], strict=False)
+        return cls([len(paths[n].tokens) for n in order], [0, *(common(paths[a].tokens, paths[b].tokens) for a, b in neighbours)])
+
+
+def _bins(paths: _Sorted, row: int, step: int) -> list[Bin]:
+    """The rows of `packed_rows`, not yet laid out."""
+    lengths, shared = paths.lengths, paths.shared
+
+    def belongs(k: int) -> bool:
+        return 2 * shared[k] >= min(lengths[k - 1], lengths[k])
+
+    families = _joined([Group(k, k + 1, n) for k, n in enumerate(lengths)], shared, belongs, lambda size: max(row, 2 * size))
+    groups = _joined(families, shared, lambda k: shared[k] > 0, lambda size: row // 4)
+    return _best_fit(groups, lambda size: max(row, row + -(-(size - row) // step) * step))
+
+
+def _forests(paths: Sequence[Path], order: Sequence[int], bins: Sequence[Bin]) -> list[Row]:
+    return [_forest([(number, paths[number]) for g in bin.groups for number in order[g.first : g.end]], bin.length) for bin in bins]
 
 
 def _joined(groups: Sequence[Group], shared: Sequence[int], wanted: Callable[[int], bool], limit: Callable[[int], int]) -> list[Group]:
