@@ -1,10 +1,11 @@
-"""`tenfold eval` beside lm-evaluation-harness with transformers: one model, the same weights and items, from start to scores.
+"""`tenfold eval` beside lm-evaluation-harness with transformers, or llama.cpp: one model, the same weights and items, from start to scores.
 
     python benchmarks/evaluate.py MODEL --data FOLDER ... --peers-python PATH [--limit 500] [--shots 0] [--dtype bfloat16] [--batch 8]
+    python benchmarks/evaluate.py MODEL.gguf --data FOLDER ... --llama-python PATH [--batch 512]
 
-MODEL is what every command takes; the peer reads it from a Hugging Face directory that is made of it here. Both are processes that begin
-with nothing in memory: start, loading and compiling count. The harness gets our items, each with the examples that we show before it, so
-nothing is fetched. The standard error is that of our score.
+MODEL is what every command takes; transformers read it from a Hugging Face directory that is made of it here, llama.cpp as it is. Both
+sides are processes that begin with nothing in memory: start, loading and compiling count. The peer gets our items, each with the examples
+that we show before it, so nothing is fetched. The standard error is that of our score.
 """
 
 import argparse
@@ -19,8 +20,11 @@ from pathlib import Path
 import numpy as np
 from lm_eval_rows import PAIRS, TASKS, write_rows
 
+from tenfold.evaluate.loaded import load
 from tenfold.evaluate.results import read_items
+from tenfold.evaluate.run import prompted
 from tenfold.evaluate.settings import EvalSettings
+from tenfold.evaluate.task import read_task
 
 NAMES = ("lambada", "hellaswag", "piqa", "arc_easy", "arc_challenge", "winogrande", "arithmetic_2da")
 
@@ -44,9 +48,30 @@ def ours(asked, out: Path) -> float:
 
 
 def theirs(asked, folder: Path) -> tuple[float, dict]:
-    peer = str(Path(__file__).with_name("evaluate_peer.py"))
-    seconds = run([asked.peers_python, peer, str(folder / "checkpoint"), str(folder), asked.dtype, asked.batch])
+    harness, llama = (str(Path(__file__).with_name(name)) for name in ("evaluate_peer.py", "evaluate_llama.py"))
+    if asked.llama_python:
+        seconds = run([asked.llama_python, llama, asked.model, str(folder), asked.batch])
+    else:
+        seconds = run([asked.peers_python, harness, str(folder / "checkpoint"), str(folder), asked.dtype, asked.batch])
     return seconds, json.loads((folder / "theirs.json").read_text())
+
+
+def prepare(asked, settings: EvalSettings, folder: Path) -> None:
+    """What the other side reads, outside of its time."""
+    if asked.llama_python:
+        (folder / "requests.json").write_text(json.dumps({name: requests(name, settings) for name in asked.tasks}))
+        return
+    run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
+    (folder / "tasks.json").write_text(json.dumps({name: TASKS[name][0] for name in asked.tasks}))
+    for name in asked.tasks:
+        write_rows(name, settings, folder)
+
+
+def requests(name: str, settings: EvalSettings) -> list[dict]:
+    """Each item's contexts and continuations, and which is right."""
+    each = load(read_task(name), settings)
+    pairs = zip(each.test, prompted(each, each.counts[0])[0], strict=True)
+    return [{"requests": [[one.context, one.text] for one in asks.scored], "gold": example.gold} for example, asks in pairs]
 
 
 def say(name: str, out: Path, found: dict) -> None:
@@ -75,22 +100,21 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=500)
     parser.add_argument("--shots", type=int, default=0, help="worked examples before each item, drawn for it from the training split")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--batch", default="8", help="the peer's batch size, or auto")
+    parser.add_argument("--llama-python", help="a Python with llama-cpp-python: llama.cpp is the peer")
+    parser.add_argument("--batch", help="the harness's batch size, or auto (8); llama.cpp's, in tokens (512)")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(NAMES))
     asked = parser.parse_args()
-    if not asked.peers_python:
-        sys.exit("Name a Python that has torch, transformers and lm-eval: --peers-python PATH.")
+    if not asked.peers_python and not asked.llama_python:
+        sys.exit("Name a Python that has torch, transformers and lm-eval (--peers-python PATH), or llama-cpp-python (--llama-python PATH).")
+    asked.batch = asked.batch or ("512" if asked.llama_python else "8")
     settings = EvalSettings(shots=str(asked.shots), limit=asked.limit, data=tuple(asked.data))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
-        (folder / "tasks.json").write_text(json.dumps({name: TASKS[name][0] for name in asked.tasks}))
-        for name in asked.tasks:
-            write_rows(name, settings, folder)
+        prepare(asked, settings, folder)
         own = ours(asked, folder / "ours")
         other, found = theirs(asked, folder)
         print(f"{asked.limit} items a task at most, {asked.shots} shots, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
-        print("| task | score | Tenfold | standard error | the harness | difference | log-probabilities apart, median |")
+        print("| task | score | Tenfold | standard error | the peer | difference | log-probabilities apart, median |")
         print("|---|---|---|---|---|---|---|")
         for name in asked.tasks:
             say(name, folder / "ours", found[name])
