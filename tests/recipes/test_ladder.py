@@ -18,9 +18,13 @@ from tiny_run import write_shards
 
 
 def said(call) -> str:
+    return " ".join(" ".join(lines(call, 200)).split())
+
+
+def lines(call, width: int) -> list[str]:
     text = StringIO()
-    call(Console(file=text, width=200, highlight=False))
-    return " ".join(text.getvalue().split())
+    call(Console(file=text, width=width, highlight=False))
+    return text.getvalue().splitlines()
 
 
 def test_the_demo_spans_thirty_times_in_compute_and_its_target_four_times_more():
@@ -60,6 +64,10 @@ def test_a_trained_ladder_says_what_it_found(tmp_path):
     write_ladder(opened, [entry(rung, law(rung.flops)) for rung in rungs(ladder, opened.shared)])
     text = said(lambda console: run_ladder(ladder, Work(out, budget_minutes=1e-9), console))
     assert text.count("done") >= 4 and "power-offset" in text and f"tenfold ladder predict {out}" in text
+    assert "without embeddings" in text
+    narrow = lines(lambda console: run_ladder(ladder, Work(out, budget_minutes=1e-9), console), 80)
+    header = next(line for line in narrow if "parameters" in line)
+    assert all(name in header for name in ("model", "tokens", "epochs", "FLOPs", "time")) and "layers" not in header
     assert find_ladder(str(out)) == ladder
     text = said(lambda console: predict_target(out, 9, "power", None, console))
     assert "Predicted, by power from 4 smaller models: size 9" in text

@@ -59,14 +59,14 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
 
 def packed_rows(paths: Sequence[Path], row: int, step: int = 64) -> list[Row]:
     """Rows of `row` tokens, or of whole `step`s more where paths that belong together need them, that hold all paths."""
-    order = sorted(range(len(paths)), key=lambda number: paths[number].tokens)
-    return _forests(paths, order, _bins(_Sorted.of(paths, order), row, step))
+    ordered = _Sorted.of(paths)
+    return _forests(paths, ordered.order, _bins(ordered, row, step))
 
 
 def cheapest_rows(paths: Sequence[Path], config: ModelConfig, compiled: set[int], at_once: int) -> list[Row]:
-    """`packed_rows` of the length in ROWS and the step in STEPS that cost the model the fewest operations, `at_once` tokens being read at a
-    time and each length that is not yet `compiled` counting as COMPILING tokens: short rows waste little attention, long ones read what many
-    texts begin with once, and small steps leave few places empty but need more programs."""
+    """`packed_rows` of the length in ROWS and the step in STEPS that cost the model the fewest operations. A call reads `at_once` tokens,
+    and a length not yet `compiled` counts as COMPILING tokens: short rows waste little attention, long ones read what many texts begin with
+    once, and small steps leave few places empty but need more programs."""
     operations = 2 * config.layers * (2 * config.embed * config.width * (config.heads + config.groups) + feed_forward_weights(config))
     of_a_key = 2 * 4 * config.layers * config.heads * config.width  # twice: the softmax is taken to cost as much as its products
 
@@ -78,9 +78,8 @@ def cheapest_rows(paths: Sequence[Path], config: ModelConfig, compiled: set[int]
             work += (T not in compiled) * COMPILING * operations
         return work
 
-    order = sorted(range(len(paths)), key=lambda number: paths[number].tokens)
-    ordered = _Sorted.of(paths, order)
-    return _forests(paths, order, min((_bins(ordered, row, step) for row in ROWS for step in STEPS), key=cost))
+    ordered = _Sorted.of(paths)
+    return _forests(paths, ordered.order, min((_bins(ordered, row, step) for row in ROWS for step in STEPS), key=cost))
 
 
 def rows_at_once(T: int, tokens: int) -> int:
@@ -116,14 +115,16 @@ class Bin:
 class _Sorted:
     """What packing needs to know of paths in the order of their tokens."""
 
+    order: list[int]
     lengths: list[int]
     shared: list[int]
     """How many tokens each has in common with the one before."""
 
     @classmethod
-    def of(cls, paths: Sequence[Path], order: Sequence[int]) -> "_Sorted":
+    def of(cls, paths: Sequence[Path]) -> "_Sorted":
+        order = sorted(range(len(paths)), key=lambda number: paths[number].tokens)
         neighbours = zip(order, order[1:], strict=False)
-        return cls([len(paths[n].tokens) for n in order], [0, *(common(paths[a].tokens, paths[b].tokens) for a, b in neighbours)])
+        return cls(order, [len(paths[n].tokens) for n in order], [0, *(common(paths[a].tokens, paths[b].tokens) for a, b in neighbours)])
 
 
 def _bins(paths: _Sorted, row: int, step: int) -> list[Bin]:

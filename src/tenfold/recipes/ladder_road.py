@@ -40,6 +40,8 @@ from tenfold.scaling.timing import time_rungs
 from tenfold.train.device import machine
 from tenfold.train.records import write_json
 
+NARROW = ("model", "parameters", "tokens", "epochs", "FLOPs", "time")
+WIDE = 110  # columns of a terminal that has room for all
 PAGE_BOOTSTRAP = 200  # fits of the page's bands, made anew after each model
 
 
@@ -54,7 +56,7 @@ def run_ladder(ladder: Ladder, work: Work, console: Console | None = None) -> in
     done = set(kept(opened, asked))
     with console.status("timing a step of each size ..."):
         costs = time_rungs(opened, asked, done)
-    console.print(_cost_table(costs, opened))
+    console.print(_cost_table(costs, opened, console.width))
     check_minutes(costs, work.budget)
 
     began = time.perf_counter()
@@ -114,7 +116,7 @@ def verify_target(out: Path, budget: Budget, console: Console | None = None) -> 
     opened = open_ladder(read_ladder(out), out)
     with console.status("timing a step ..."):
         costs = time_rungs(opened, [rung], set())
-    console.print(_cost_table(costs, opened))
+    console.print(_cost_table(costs, opened, console.width))
     check_minutes(costs, budget)
     found = verify(opened, partial(Display, console=console))
     if found is None:
@@ -194,28 +196,34 @@ def page(out: Path) -> Path:
     return ladder_report(out)
 
 
-def _cost_table(costs: list[Cost], opened: Opened) -> Table:
-    names = ("model", "layers", "width", "parameters", "without embeddings", "tokens", "epochs", "batch", "rate", "FLOPs", "time")
+def _cost_table(costs: list[Cost], opened: Opened, width: int) -> Table:
+    """What each rung is and costs; in a narrow terminal what a budget is decided by, the page having all of it."""
+    rows = [_cost_row(cost, opened) for cost in costs]
+    names = [name for name in rows[0] if width >= WIDE or name in NARROW]
     table = _table(*names)
-    for cost in costs:
-        rung, model, train = cost.rung, cost.rung.recipe.model, cost.rung.recipe.train
-        table.add_row(
-            rung.name,
-            str(model.layers),
-            str(model.embed),
-            number(rung.parameters),
-            number(rung.non_embedding),
-            number(rung.tokens),
-            f"{rung.tokens / opened.tokens:.2f}",
-            number(train.batch * model.context),
-            f"{rung.recipe.optimizer.learning_rate:.2e}",
-            f"{rung.flops:.2e}",
-            "done" if cost.done else duration(cost.seconds),
-        )
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
     left = [cost for cost in costs if not cost.done]
     total = (f"{sum(cost.rung.flops for cost in left):.2e}", duration(sum(cost.seconds for cost in left)))
     table.add_row(*("to train" if i == 0 else "" for i in range(len(names) - 2)), *total, style="bold")
     return table
+
+
+def _cost_row(cost: Cost, opened: Opened) -> dict[str, str]:
+    rung, model, train = cost.rung, cost.rung.recipe.model, cost.rung.recipe.train
+    return {
+        "model": rung.name,
+        "layers": str(model.layers),
+        "width": str(model.embed),
+        "parameters": number(rung.parameters),
+        "without embeddings": number(rung.non_embedding),
+        "tokens": number(rung.tokens),
+        "epochs": f"{rung.tokens / opened.tokens:.2f}",
+        "batch": number(train.batch * model.context),
+        "rate": f"{rung.recipe.optimizer.learning_rate:.2e}",
+        "FLOPs": f"{rung.flops:.2e}",
+        "time": "done" if cost.done else duration(cost.seconds),
+    }
 
 
 def _show_laws(points: list[Point], console: Console) -> None:
