@@ -21,8 +21,10 @@ import numpy as np
 from lm_eval_rows import PAIRS, TASKS, write_rows
 
 from tenfold.evaluate.loaded import load
+from tenfold.evaluate.requests import Likelihood
 from tenfold.evaluate.results import read_items
 from tenfold.evaluate.run import prompted
+from tenfold.evaluate.scores import chosen, task_scores
 from tenfold.evaluate.settings import EvalSettings
 from tenfold.evaluate.task import read_task
 
@@ -47,13 +49,14 @@ def ours(asked, out: Path) -> float:
     return run([sys.executable, "-m", "tenfold.cli", "eval", asked.model, ",".join(asked.tasks), *data, *how])
 
 
-def theirs(asked, folder: Path) -> tuple[float, dict]:
+def theirs(asked, settings: EvalSettings, folder: Path) -> tuple[float, dict]:
     harness, llama = (str(Path(__file__).with_name(name)) for name in ("evaluate_peer.py", "evaluate_llama.py"))
     if asked.llama_python:
         seconds = run([asked.llama_python, llama, asked.model, str(folder), asked.batch])
     else:
         seconds = run([asked.peers_python, harness, str(folder / "checkpoint"), str(folder), asked.dtype, asked.batch])
-    return seconds, json.loads((folder / "theirs.json").read_text())
+    found = json.loads((folder / "theirs.json").read_text())
+    return seconds, found | {name: scored(name, settings, found[name]) for name in asked.tasks} if asked.llama_python else found
 
 
 def prepare(asked, settings: EvalSettings, folder: Path) -> None:
@@ -67,11 +70,22 @@ def prepare(asked, settings: EvalSettings, folder: Path) -> None:
         write_rows(name, settings, folder)
 
 
-def requests(name: str, settings: EvalSettings) -> list[dict]:
-    """Each item's contexts and continuations, and which is right."""
+def requests(name: str, settings: EvalSettings) -> list[list[tuple[str, str]]]:
+    """Each item's contexts and continuations."""
     each = load(read_task(name), settings)
-    pairs = zip(each.test, prompted(each, each.counts[0])[0], strict=True)
-    return [{"requests": [[one.context, one.text] for one in asks.scored], "gold": example.gold} for example, asks in pairs]
+    return [[(one.context, one.text) for one in asks.scored] for asks in prompted(each, each.counts[0])[0]]
+
+
+def scored(name: str, settings: EvalSettings, answers: list[list[tuple[float, int, bool]]]) -> dict:
+    """What the harness would say of another engine's answers: our scores of them, by its metrics' names."""
+    loaded = load(read_task(name), settings)
+    items = [
+        chosen(about, asks, dict(zip(asks.scored, (Likelihood(*each) for each in answer), strict=True)), ("sum", "char"))
+        for asks, about, answer in zip(*prompted(loaded, loaded.counts[0]), answers, strict=True)
+    ]
+    scores = task_scores(items, None)
+    results = {f"{metric},none": scores[rule]["value"] for metric, rules in PAIRS.items() for rule in rules if rule in scores}
+    return {"results": results, "logprobs": [item.logprobs for item in items]}
 
 
 def say(name: str, out: Path, found: dict) -> None:
@@ -112,7 +126,7 @@ def main() -> None:
         folder = Path(made)
         prepare(asked, settings, folder)
         own = ours(asked, folder / "ours")
-        other, found = theirs(asked, folder)
+        other, found = theirs(asked, settings, folder)
         print(f"{asked.limit} items a task at most, {asked.shots} shots, {asked.dtype}; {found['versions']}, batches of {asked.batch}\n")
         print("| task | score | Tenfold | standard error | the peer | difference | log-probabilities apart, median |")
         print("|---|---|---|---|---|---|---|")

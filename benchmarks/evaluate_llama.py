@@ -2,8 +2,9 @@
 
     python evaluate_llama.py GGUF FOLDER BATCH
 
-FOLDER/requests.json gives, for each of our tasks, its items: contexts, continuations and the right one. The answers to one question are
-sequences of one batch whose common beginning is read once, and the head runs where it is asked only. Writes FOLDER/theirs.json.
+FOLDER/requests.json gives, for each of our tasks, its items: contexts and continuations. The answers to one question are sequences of one
+batch whose common beginning is read once, and the head runs where it is asked only. Writes FOLDER/theirs.json: of each continuation, its
+log-probability, its tokens, and whether each was the likeliest.
 """
 
 import ctypes
@@ -17,13 +18,14 @@ import llama_cpp
 import numpy as np
 
 SEQUENCES = 64  # of a batch
+Answer = tuple[float, int, bool]
 
 
 class Scorer:
     """llama.cpp with one GGUF file, reading at most `batch` tokens at once."""
 
     def __init__(self, gguf: str, batch: int):
-        llama_cpp.llama_log_set(_SILENT, None)
+        llama_cpp.llama_log_set(_silent, None)
         self.model = llama_cpp.llama_model_load_from_file(gguf.encode(), llama_cpp.llama_model_default_params())
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
         self.size = llama_cpp.llama_vocab_n_tokens(self.vocab)
@@ -44,13 +46,14 @@ class Scorer:
         bare = context.rstrip()
         return self.tokens(context + text), len(self.tokens(bare))
 
-    def scores(self, items: list[list[tuple[list[int], int]]]) -> list[list[tuple[float, bool]]]:
-        """Of each item's continuations: the log-probability, and whether each token is the likeliest."""
-        found: list[list[tuple[float, bool]]] = []
+    def scores(self, items: list[list[tuple[list[int], int]]]) -> list[list[Answer]]:
+        """Of each item's continuations: the log-probability, the tokens, and whether each is the likeliest."""
+        found: list[list[Answer]] = []
         waiting: list[list[tuple[list[int], int]]] = []
         tokens = sequences = 0
         for item in items:
-            new = _size(item)
+            if (new := _size(item)) > self.batch:
+                sys.exit(f"an item has {new} tokens, more than llama.cpp is to read at once.\n  Use --batch {new} or more.")
             if waiting and (tokens + new > self.batch or sequences + len(item) > SEQUENCES):
                 found += self._decode(waiting)
                 waiting, tokens, sequences = [], 0, 0
@@ -58,7 +61,7 @@ class Scorer:
             tokens, sequences = tokens + new, sequences + len(item)
         return found + self._decode(waiting)
 
-    def _decode(self, items: list[list[tuple[list[int], int]]]) -> list[list[tuple[float, bool]]]:
+    def _decode(self, items: list[list[tuple[list[int], int]]]) -> list[list[Answer]]:
         rows: list[list] = []  # token, position, sequences, asked
         asked: list[list[list[tuple[int, int]]]] = []  # for each continuation: (row, token that follows it)
         sequence = 0
@@ -98,13 +101,14 @@ class Scorer:
 
 
 @llama_cpp.llama_log_callback
-def _SILENT(level: int, text: bytes, data: ctypes.c_void_p) -> None:
+def _silent(level: int, text: bytes, data: ctypes.c_void_p) -> None:
     pass
 
 
-def _answer(follows, place, logits_NV, largest_N, total_N) -> tuple[float, bool]:
+def _answer(follows, place, logits_NV, largest_N, total_N) -> Answer:
     values = [(logits_NV[place[row], token], largest_N[place[row]], total_N[place[row]]) for row, token in follows]
-    return float(sum(float(value) - float(total) for value, _, total in values)), all(value >= largest for value, largest, _ in values)
+    total = sum(float(value) - float(total) for value, _, total in values)
+    return total, len(values), all(bool(value >= largest) for value, largest, _ in values)
 
 
 def _shared(item: list[tuple[list[int], int]]) -> int:
@@ -118,28 +122,12 @@ def _size(item: list[tuple[list[int], int]]) -> int:
     return shared + sum(len(tokens) - 1 - shared for tokens, _ in item)
 
 
-def results(items: list[dict], answers: list[list[tuple[float, bool]]]) -> dict[str, float]:
-    """The harness's metrics."""
-    if len(items[0]["requests"]) == 1:
-        nats = [-answer[0][0] for answer in answers]
-        return {"acc,none": float(np.mean([answer[0][1] for answer in answers])), "perplexity,none": float(np.exp(np.mean(nats)))}
-
-    def picked(value, answer, item) -> int:
-        return int(np.argmax([value(total, text) for (total, _), (_, text) in zip(answer, item["requests"], strict=True)]))
-
-    def share(value) -> float:
-        return float(np.mean([picked(value, answer, item) == item["gold"] for item, answer in zip(items, answers, strict=True)]))
-
-    return {"acc,none": share(lambda total, text: total), "acc_norm,none": share(lambda total, text: total / max(1, len(text.lstrip())))}
-
-
 def main(gguf: str, folder: Path, batch: int) -> None:
     started = time.perf_counter()
     scorer = Scorer(gguf, batch)
     found: dict = {"versions": f"llama-cpp-python {llama_cpp.__version__}"}
     for name, items in json.loads((folder / "requests.json").read_text()).items():
-        answers = scorer.scores([[scorer.pair(context, text) for context, text in item["requests"]] for item in items])
-        found[name] = {"results": results(items, answers), "logprobs": [[total for total, _ in answer] for answer in answers]}
+        found[name] = scorer.scores([[scorer.pair(context, text) for context, text in item] for item in items])
     found["seconds"] = time.perf_counter() - started
     (folder / "theirs.json").write_text(json.dumps(found))
 

@@ -46,7 +46,7 @@ PAIRS = {"acc": ("sum", "accuracy"), "acc_norm": ("char",), "perplexity": ("perp
 
 def write_rows(name: str, settings: EvalSettings, folder: Path) -> None:
     """The items that our task asks under these settings, a line each, as the harness's task file reads them. What stands before an item,
-    the examples that are shown, is in "before"; LAMBADA's, whose form changes with examples, in its text."""
+    the examples that are shown, is in "before"; LAMBADA's, whose form changes with examples, is in its text."""
     _, row = TASKS[name]
     each = load(read_task(name), settings)
     raw = items((replace(first_found(each.task.test, settings.data)[0], fields={}),), settings.data) if name in RAW else []
@@ -54,7 +54,7 @@ def write_rows(name: str, settings: EvalSettings, folder: Path) -> None:
     for example, asks, alone in zip(each.test, prompted(each, each.counts[0])[0], prompted(each, 0)[0], strict=True):
         asked, bare = asks.scored[0], alone.scored[0]
         made = row(raw[int(example.id.split("/")[1])] if raw else example.item)
-        if "text" in made and each.counts[0]:
+        if "text" in made:
             made |= {"text": asked.context + asked.text, "before": ""}
         else:
             made["before"] = asked.context.removesuffix(bare.context)

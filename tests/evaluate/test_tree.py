@@ -96,11 +96,13 @@ def test_rows_are_as_long_as_is_cheap():
     config = ModelConfig(vocab=1000, context=2048, layers=4, embed=64, heads=4)
     random = np.random.default_rng(0)
     short = [Path(tuple(random.integers(0, 1000, 60).tolist()), (1,)) for _ in range(200)]
-    assert max(row.length for row in cheapest_rows(short, config, set(), 2048)) <= 512
+    wide = replace(config, embed=1024)
+    assert {row.length for row in cheapest_rows(short, config, set(), 2048)} == {128}  # of a narrow model attention is most
+    assert {row.length for row in cheapest_rows(short, wide, set(), 2048)} == {192}  # three texts to a row, with 12 of 192 places empty
     header = random.integers(0, 1000, 700).tolist()
     few_shot = [Path((*header, *random.integers(0, 1000, 40).tolist()), (1,)) for _ in range(200)]
-    assert {row.length for row in cheapest_rows(few_shot, replace(config, embed=1024), set(), 2048)} == {2048}
-    known = cheapest_rows(short[:8], replace(config, embed=1024), {512}, 2048)
+    assert {row.length for row in cheapest_rows(few_shot, wide, set(), 2048)} == {2048}
+    known = cheapest_rows(short[:8], wide, {512}, 2048)
     assert {row.length for row in known} == {512}  # to compile another program would cost more than it saves
 
 

@@ -197,7 +197,7 @@ def page(out: Path) -> Path:
 
 
 def _cost_table(costs: list[Cost], opened: Opened, width: int) -> Table:
-    """What each rung is and costs; in a narrow terminal what a budget is decided by, the page having all of it."""
+    """What each rung is and costs; in a narrow terminal what a budget is decided by: the rest is on the page and in each rung's recipe."""
     rows = [_cost_row(cost, opened) for cost in costs]
     names = [name for name in rows[0] if width >= WIDE or name in NARROW]
     table = _table(*names)
