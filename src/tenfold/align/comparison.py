@@ -51,12 +51,12 @@ def train_on_comparisons(comparison: ComparisonRecipe, out: Path | str | None = 
 
     Raises UserError for anything in the recipe, the comparisons or the machine that cannot work.
     """
+    keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / comparison.recipe.name
     if jax.process_count() > 1:
         raise UserError("comparisons are learned by one process, on as many devices as it has.\n  Leave --coordinator out.")
     start = open_start(comparison.recipe)
     comparison = replace(comparison, recipe=fitted(comparison.recipe, start, path))
-    keep_freed_memory()
     data, mesh = comparison.recipe.data, make_mesh(comparison.recipe.mesh)
     _check(comparison, mesh)
     train, held_out = _read(comparison)

@@ -23,6 +23,7 @@ from tenfold.align.policy_config import FILE
 from tenfold.corpus.files import replacing
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
+from tenfold.model.host_memory import keep_freed_memory
 from tenfold.model.transformer import forward, logits
 from tenfold.objectives.distill import stored, stored_kl
 from tenfold.sharding.axes import make_mesh
@@ -72,6 +73,7 @@ def distill(distilled: DistillRecipe, out: Path | str | None = None, watch: Watc
 
     `say` is told of the teacher's part. Raises UserError for anything in the recipe, the data, the teacher or the machine that cannot work.
     """
+    keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / distilled.recipe.name
     if jax.process_count() > 1:
         raise UserError("a student is trained by one process, on as many devices as it has.\n  Leave --coordinator out.")

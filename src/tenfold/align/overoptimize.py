@@ -23,6 +23,7 @@ from tenfold.align.reward_pool import weighted
 from tenfold.align.rewards import Reward
 from tenfold.errors import UserError
 from tenfold.evaluate.statistics import interval
+from tenfold.model.host_memory import keep_freed_memory
 from tenfold.model.params import parameter_count
 from tenfold.objectives.best_of_n import best_of_each, best_of_n_kl
 from tenfold.train.records import write_json
@@ -39,6 +40,7 @@ def overoptimize(
     `gold` are rewards by name, beside those that the recipe names. Raises UserError for anything in the recipe, the prompts, the gold
     reward or the folder that cannot work.
     """
+    keep_freed_memory()  # before JAX is asked anything
     if not (recipe.gold.names or gold):
         raise UserError("gold.names is empty: nothing says what a completion is truly worth.\n  Name a reward with --gold.")
     with ExitStack() as stack:

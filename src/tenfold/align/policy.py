@@ -52,6 +52,7 @@ def train_policy(
     `rewards` are functions by name, beside those that the recipe names. Raises UserError for anything in the recipe, the prompts, the
     rewards or the machine that cannot work. A reward that fails ends the run; its checkpoints are of steps before.
     """
+    keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / policy.recipe.name
     if jax.process_count() > 1:
         raise UserError("a policy is trained by one process, on as many devices as it has.\n  Leave --coordinator out.")
@@ -59,7 +60,6 @@ def train_policy(
     policy = replace(policy, recipe=fitted(policy.recipe, start, path))
     data = policy.recipe.data
     examples, held_out = read_prompts(data.paths, True), read_prompts([data.held_out], True) if data.held_out else []
-    keep_freed_memory()
     mesh = make_mesh(policy.recipe.mesh)
     _check_rows(policy, mesh)
     with ExitStack() as stack:

@@ -27,6 +27,7 @@ from tenfold.codefusion.step import (
     programs,
 )
 from tenfold.errors import UserError
+from tenfold.model.host_memory import keep_freed_memory
 from tenfold.sharding.axes import RULES, make_mesh, sharding
 from tenfold.tokens.prefetch import Prefetcher
 from tenfold.train.checkpoint import Checkpoints
@@ -44,6 +45,7 @@ def train_fusion(recipe: FusionRecipe, out: Path | str | None = None, watch: Wat
 
     Raises UserError for anything in the recipe or the data that cannot work, before compiling.
     """
+    keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / recipe.name
     recipe = shaped(recipe)
     mesh = make_mesh(recipe.mesh)

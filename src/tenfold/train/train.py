@@ -72,13 +72,13 @@ def check_documents(recipe: Recipe) -> None:
 
 def train_on(make_feed: MakeFeed, recipe: Recipe, out: Path | str | None = None, watch: Watch | None = None) -> Run:
     """`train` on whatever `make_feed` gives."""
+    keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / recipe.name
     start = open_start(recipe) if recipe.start is not None else None
     recipe = fitted(recipe, start, path) if start else recipe
     run = first_then_rest(lambda: open_run(path, recipe))
     first_then_rest(lambda: bring_tokenizer(start, path))
     feed = first_then_rest(lambda: make_feed(recipe, path))
-    keep_freed_memory()
     mesh = make_mesh(recipe.mesh)
     session = session_of(recipe, path, feed, mesh, watch or Quiet())
     if not session.held_out and jax.process_index() == 0:
