@@ -113,7 +113,7 @@ def sft_steps(recipe, out: Path, steps: Steps) -> None:
     batches = Batches(recipe, batch_schedule(recipe), rows, mesh, Plain(True, restart=True))
     with jax.set_mesh(mesh):
         state = first_state(recipe, optimizer, mesh)
-        step = jit_train_step(recipe.model, optimizer, 0.0, state_shardings(recipe.model, optimizer, mesh))
+        step = jit_train_step(recipe.model, optimizer, 0.0, state_shardings(recipe.model, optimizer, mesh), most=rows.most)
         for number in range(recipe.train.steps):
             state, metrics = step(state, batches(number))
             float(metrics.loss)

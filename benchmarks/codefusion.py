@@ -40,7 +40,7 @@ class Road:
     second: int
 
 
-ROADS = {"bash": Road(40, 48, 1500, 4000), "python": Road(44, 44, 1000, 3000), "cf": Road(28, 76, 6000, 1000)}
+ROADS = {"bash": Road(44, 44, 1500, 6000), "python": Road(40, 40, 1000, 3000), "cf": Road(20, 56, 9000, 2000)}
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, rank_by=16, temperature=0.7, order="confident")
 CURVE_ITEMS = 89
@@ -52,7 +52,8 @@ def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) 
     road, base, data = ROADS[language], small(kind), out / "data" / language
     shape = {"vocab": VOCABS[language] + 1, "length": road.length, "text_length": road.text_length}
     steps = {"first": road.first, "second": road.second, "only": road.first + road.second}[part]
-    files = {"paths": (str(data / ("first.jsonl" if part == "first" else "second.jsonl")),), "tokenizer": str(data / "tokenizer")}
+    lines = str(data / ("first.jsonl" if part == "first" else "second.jsonl"))
+    files = {"paths": (lines,), "tokenizer": str(data / "tokenizer"), "words": str(data / "words.txt")}
     return replace(
         base,
         name=f"{language}-{kind}-{part}",

@@ -37,9 +37,10 @@ from tenfold.codefusion.data import Example, deduplicated, read_examples
 from tenfold.codefusion.languages import form, problem
 from tenfold.codefusion.rules.generate import generate
 from tenfold.codefusion.rules.phrases import own_words
+from tenfold.codefusion.slots import said_words, slotted_example, write_words
 from tenfold.tokens.tokenizer import train_tokenizer
 
-VOCABS = {"bash": 1023, "python": 767, "cf": 511}
+VOCABS = {"bash": 1023, "python": 1023, "cf": 767}
 """Few tokens, so that numbers and names are spelled, and can be copied."""
 KEPT = 0.6
 """Share of a snippet's words that stand in the text made of it."""
@@ -51,6 +52,7 @@ MADE, MADE_AGAIN, OFTEN = 100_000, 20_000, 10
 """Rules to learn first; those, and the times that each released pair comes, after."""
 VARIANTS = 15
 """Tried of each released pair."""
+COLUMN = " | "
 SHORTEST = 3
 """Letters of a word that made-up rules take."""
 WORDS = {"bash": r"\S+", "python": r"'[^']*'|\w+"}
@@ -102,7 +104,7 @@ def described(example: Example) -> str:
     header = [str(name) for name in example.data[0]] if example.data else []
     if not header or header[:2] == ["Index", "Value"]:
         return example.text or ""
-    return " | ".join([marked(example.text or "", header), *(f"{i} {name}" for i, name in enumerate(header))])
+    return COLUMN.join([marked(example.text or "", header), *(f"c[{i}] {name}" for i, name in enumerate(header))])
 
 
 def marked(text: str, header: list[str]) -> str:
@@ -172,6 +174,12 @@ def first_and_second(language: str, folder: Path, tldr: Path, test: list[dict]) 
     return new([*pages(tldr), *islice(snippets("bash", iter(lines), rng), SNIPPETS)]), released
 
 
+def known_words(*parts: list[dict]) -> frozenset[str]:
+    """The words of what is asked in each part, without the table's columns, that are not there to be copied."""
+    asked = [[Example(line["text"].split(COLUMN)[0], line["code"]) for line in part] for part in parts]
+    return frozenset(word for part in asked for word in said_words(part))
+
+
 def as_examples(lines: Iterable[dict]) -> list[Example]:
     return [Example(line["text"], line["code"]) for line in lines]
 
@@ -193,8 +201,10 @@ def write_language(language: str, folder: Path, tldr: Path, out: Path) -> str:
         line["text"] = roomy_text(language, line["text"])
     for name, lines in (("first", first), ("second", second), ("test", test)):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    some = first[::5] + second
-    train_tokenizer([line[field] for line in some for field in ("text", "code")], VOCABS[language]).save(out / "tokenizer")
+    known = known_words(second) if language == "python" else known_words(first, second)  # of Python's first, all words are copied
+    write_words(out / "words.txt", known)
+    some = [slotted_example(each, known) for each in as_examples(first[::5] + second)]
+    train_tokenizer([part or "" for each in some for part in (each.text, each.code)], VOCABS[language]).save(out / "tokenizer")
     return f"{language}: {len(first):,} to learn first, {len(second):,} after, {len(test):,} to test"
 
 

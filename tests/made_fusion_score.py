@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tenfold.codefusion.candidates import Candidate
 from tenfold.codefusion.generate import Snippet
+from tenfold.codefusion.slots import Slotted
 from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED
 
 CODES = ["x.sort()", "print('hello')", "f = open(path)", "len(s)", "x.sort("]
@@ -38,6 +39,9 @@ class Rote:
     """Raises KeyboardInterrupt after so many texts."""
     tokenizer: Tokens = field(default_factory=Tokens)
 
+    def slotted(self, texts):
+        return [Slotted(text, ()) for text in texts]
+
     def generate(self, texts, how, places=None, cut=False):
         places = range(len(texts)) if places is None else places
         if len(self.asked) + len(texts) > self.stops:
@@ -55,7 +59,7 @@ class Rote:
 
 def rote(name="rote", kind="codefusion", **options) -> Candidate:
     config = {"codefusion": FUSION, "masked": MASKED, "autoregressive": AUTOREGRESSIVE}[kind]
-    about = {"run": f"runs/{name}", "kind": kind, "step": 3, "parameters": 1000, "without_tables": 900, "tokenizer": "rote"}
+    about = {"run": f"runs/{name}", "kind": kind, "step": 3, "parameters": 1000, "without_tables": 900, "tokenizer": "rote", "words": None}
     return Candidate(name, Rote(config, **options), about | {"fingerprint": name, "trained_on": ["train.jsonl"]})
 
 

@@ -100,7 +100,7 @@ def comparison_update(method, mesh, microbatch, padding):
         trained = first_headed(trained, CONFIG, jax.random.key(2)) if members == 1 else first_members([trained], CONFIG, 2, members)
         rows = jax.tree.map(lambda x: np.concatenate([np.roll(x, member, 0) for member in range(members)]), rows)
     state = State(jnp.int32(0), trained, OPTIMIZER.init(trained))
-    judge = Judge(method, CONFIG, own_weights, OPTIMIZER, 30)
+    judge = Judge(method, CONFIG, own_weights, OPTIMIZER, 30, 0)
     step = partial(kto_learn, judge) if isinstance(method, Kto) else partial(learn, judge)
     step = partial(learn_all, judge, method.ensemble) if isinstance(method, RewardModel) else step
     state, figures = jax.jit(step)(state, None, start, placed(rows, microbatch, mesh))

@@ -30,7 +30,7 @@ from tiny_policy import SUMS, tiny_policy, tokenizer, write_start
 
 CONFIG = ModelConfig(vocab=16, context=16, layers=1, embed=16, heads=2, dtype="float32")
 OPTIMIZER = optax.adam(1e-2)
-JUDGE = Judge(RewardModel(), CONFIG, own_weights, OPTIMIZER, 16)
+JUDGE = Judge(RewardModel(), CONFIG, own_weights, OPTIMIZER, 16, 0)
 E, A, N, K, S = 3, 2, 2, 2, 8
 
 

@@ -14,7 +14,7 @@ from tenfold.align.comparison import train_on_comparisons
 from tenfold.align.comparison_config import ComparisonRecipe, Dpo, Kto
 from tenfold.align.comparison_step import Judge
 from tenfold.align.kto_step import kto_learn, kto_looked
-from tenfold.align.labelled import Labelled, labelled, labelled_rows, longest_row
+from tenfold.align.labelled import Labelled, labelled, labelled_rows
 from tenfold.align.prompts import chosen
 from tenfold.errors import UserError
 from tenfold.model.config import ModelConfig
@@ -39,7 +39,6 @@ def test_the_other_answer_is_of_another_prompt():
     assert rows.tokens_NKS[3, 1].tolist() == [*token.encode("9+9=3"), end, 0, 0, 0, 0]
     assert rows.mask_NKS[0].tolist() == [[0, 0, 0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1, 0, 0]]
     assert rows.good_N.tolist() == [True, False, True, False] and rows.real_NK.all()
-    assert longest_row(EXAMPLES, token, 16) == 8 and longest_row(EXAMPLES, token, 7) == 7
     assert labelled_rows(EXAMPLES, token, 7, 8).mask_NKS[0, 1].tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
     assert not labelled_rows(EXAMPLES[:2], token, 16, 8).real_NK[:, 1].any()
 
@@ -79,7 +78,7 @@ def test_the_reference_point_is_that_of_the_whole_batch():
     """Figures and weights from two microbatches are those from one; loss and reference point are the paper's, worked out in NumPy."""
     method = Kto(beta=0.5, bad_weight=2.0)
     optimizer = optax.sgd(0.1)
-    judge = Judge(method, CONFIG, own_weights, optimizer, 16)
+    judge = Judge(method, CONFIG, own_weights, optimizer, 16, 0)
     start, noise = init_params(jax.random.key(0), CONFIG), np.random.default_rng(1)
     trained = jax.tree.map(lambda w: np.float32(w + noise.normal(0, 0.1, w.shape)), start)
     rows = labelled_rows(EXAMPLES, tokenizer(), 16, 9)

@@ -143,7 +143,7 @@ def test_the_distance_is_the_kl_of_what_was_drawn(folder):
     kl = np.concatenate([work.distance(moved, part) for part in parts])
     ratios = []
     for part in parts:
-        rows = work.config, part.tokens_BT, part.targets_BT, 1.0, work.tokenizer.vocab
+        rows = work.config, part.tokens_BT, part.targets_BT, part.mask_BT, 1.0, work.tokenizer.vocab
         now, before = (np.asarray(chosen_logprobs(params, *rows).logp_BT) for params in (moved, work.params))
         ratios.append(((now - before) * part.mask_BT).sum(-1))
     ratio = np.concatenate(ratios)

@@ -47,10 +47,10 @@ def test_rows_are_prompt_and_completion(rollouts):
 def test_log_probabilities_are_those_of_scoring(rollouts):
     """At the temperature, of the tokenizer's tokens only (the model has rows for more): drawn from the cache, and scored without one."""
     assert TOKENIZER.vocab < CONFIG.vocab
-    scored = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, 0.7, TOKENIZER.vocab).logp_BT
+    scored = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT, 0.7, TOKENIZER.vocab).logp_BT
     assert gap(rollouts.logp_BT, np.asarray(scored), rollouts.mask_BT) < 2e-5
-    hotter = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, 1.0, TOKENIZER.vocab).logp_BT
-    more = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, 0.7, 0).logp_BT
+    hotter = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT, 1.0, TOKENIZER.vocab).logp_BT
+    more = chosen_logprobs(PARAMS, CONFIG, rollouts.tokens_BT, rollouts.targets_BT, rollouts.mask_BT, 0.7, 0).logp_BT
     assert all(gap(rollouts.logp_BT, np.asarray(other), rollouts.mask_BT) > 0.01 for other in (hotter, more)), (
         "and of no other distribution"
     )

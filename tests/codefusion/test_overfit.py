@@ -13,7 +13,7 @@ from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED, PAIRS
 
 SHAPE: dict = dict(embed=32, mlp=64, denoiser_layers=2)
 SETTINGS = {
-    "codefusion": [Sampling(steps=5, eta=0.0), Sampling(steps=10, guidance=1.5)],
+    "codefusion": [Sampling(steps=5, eta=0.0), Sampling(steps=10, guidance=1.5), Sampling(steps=5, estimate="decoder")],
     "masked": [Sampling(temperature=0.5), Sampling(steps=4, order="confident", temperature=0.0)],
     "autoregressive": [Sampling(temperature=0.0)],
 }

@@ -9,7 +9,7 @@ import pytest
 
 from tenfold.codefusion import sample, sample_tokens
 from tenfold.codefusion.generate import FusionModel
-from tenfold.codefusion.model import denoise, init_fusion, keep_text, read_text
+from tenfold.codefusion.model import code_table, denoise, expected, init_fusion, keep_text, read_text
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
@@ -44,6 +44,17 @@ def test_a_rows_snippet_is_its_own(wild, four):
     alone = np.asarray(sample_fusion(wild, FUSION, asked(1), Sampling(steps=STEPS, frames=2).compiled))
     np.testing.assert_array_equal(alone[:, 0], four[:, 0])
     assert (four[1, 0] != four[1, 1]).any() and (four[0] != four[1]).any()
+
+
+def test_a_step_may_go_by_what_the_decoder_reads(wild, four):
+    """The mean of embeddings by the head's probabilities; another snippet than by the denoiser's estimate, and still a row's own."""
+    d = 3 * jax.random.normal(jax.random.key(1), (2, FUSION.length, FUSION.width))
+    weights = jax.nn.softmax((d @ wild["head"].T + wild["head_bias"])[..., : FUSION.mask], -1)
+    np.testing.assert_allclose(expected(wild, FUSION, d), weights @ code_table(wild, FUSION)[: FUSION.mask], atol=1e-4)
+    how = Sampling(steps=STEPS, frames=2, estimate="decoder").compiled
+    found, alone = (np.asarray(sample_fusion(wild, FUSION, asked(rows), how)) for rows in (4, 1))
+    np.testing.assert_array_equal(alone[:, 0], found[:, 0])
+    assert (found[1] != four[1]).any()
 
 
 @pytest.mark.parametrize("config", [FUSION, MASKED, AUTOREGRESSIVE], ids=lambda config: config.kind)

@@ -31,7 +31,7 @@ def test_it_is_the_distribution_that_is_drawn_from(monkeypatch, chunk, kept, tem
     monkeypatch.setattr(causal, "CHUNK_ELEMENTS", 3 * 50 * chunk)
 
     def ours(params):
-        return chosen_logprobs(params, CONFIG, TOKENS, TARGETS, temperature, vocab)
+        return chosen_logprobs(params, CONFIG, TOKENS, TARGETS, jnp.ones(TARGETS.shape), temperature, vocab)
 
     for found, wanted in zip(ours(PARAMS), plain(PARAMS, temperature, vocab), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
@@ -41,3 +41,18 @@ def test_it_is_the_distribution_that_is_drawn_from(monkeypatch, chunk, kept, tem
         for f in (ours, lambda p: plain(p, temperature, vocab))
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), *slopes)
+
+
+@pytest.mark.parametrize("most", [3, 5, 8])
+def test_the_head_is_asked_at_the_places_that_count_only(most):
+    """Values and gradients are those of asking it everywhere, for as many places as count, for more, and for all."""
+    mask = jnp.zeros((3, 8)).at[0, 2:5].set(1).at[1, 7].set(1)
+
+    def found(params, most):
+        chosen = chosen_logprobs(params, CONFIG, TOKENS, TARGETS, mask, 0.7, 40, most)
+        return sum((jnp.where(mask > 0, x, 0.0) * jnp.arange(1.0, 25).reshape(3, 8)).sum() for x in chosen)
+
+    few, whole = (jax.jit(jax.value_and_grad(found), static_argnums=1)(PARAMS, n) for n in (most, 0))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), few, whole)
+    logits = jax.make_jaxpr(found, static_argnums=1)(PARAMS, most).pretty_print()
+    assert (f"[3,8,{CONFIG.vocab}]" in logits) == (most == 8), "logits are made where they are not asked for"

@@ -90,7 +90,7 @@ def test_the_head_reads_the_chosen_positions_only(most):
         sums = jax.jit(jax.value_and_grad(lambda p: masked_loss(p, CONFIG, tokens, targets, jnp.asarray(weights), None, 1e-2, most).loss))
         return sums(params)
 
-    (one, ones), (whole, all_of_them) = found(most), found(None)
+    (one, ones), (whole, all_of_them) = found(most), found(0)
     assert float(one) == pytest.approx(float(whole), rel=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), ones, all_of_them)
 

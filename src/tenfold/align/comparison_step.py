@@ -32,6 +32,14 @@ class Judge(NamedTuple):
     weights: Weights
     optimizer: optax.GradientTransformation
     vocab: int
+    most: int
+    """Tokens of the longest answer."""
+
+
+def answer_logprobs(judge: Judge, params: Params, tokens_BS, mask_BS) -> jax.Array:
+    """f32[B]: log-probabilities of answers."""
+    chosen = chosen_logprobs(params, judge.config, tokens_BS[:, :-1], tokens_BS[:, 1:], mask_BS[:, 1:], vocab=judge.vocab, most=judge.most)
+    return sequence_logprobs(chosen.logp_BT, mask_BS[:, 1:])
 
 
 class Judged(NamedTuple):
@@ -59,10 +67,7 @@ def judged(judge: Judge, trained: Params, base: Params | None, start: Params | N
     else:
         assert isinstance(method, Dpo) and start is not None  # a policy learns beside what it started from
         logp_NK, ref_NK = (
-            sequence_logprobs(
-                chosen_logprobs(params, judge.config, tokens_BS[:, :-1], tokens_BS[:, 1:], 1.0, judge.vocab).logp_BT, mask_BS[:, 1:]
-            ).reshape(N, K)
-            for params in (judge.weights(trained, base, None), start)
+            answer_logprobs(judge, params, tokens_BS, mask_BS).reshape(N, K) for params in (judge.weights(trained, base, None), start)
         )
         real_N = pairs(rows.rank_NK, rows.real_NK)[:, 0, 1]
         (better_N, worse_N), (ref_better_N, ref_worse_N) = logp_NK.T, jax.lax.stop_gradient(ref_NK).T

@@ -15,7 +15,7 @@ from tenfold.align.comparisons import encoded, ranked
 from tenfold.align.ensemble import judged_all, learn_all, of_members, own_share
 from tenfold.align.headed import headed_params
 from tenfold.align.kto_step import kto_learn, kto_looked
-from tenfold.align.labelled import labelled_rows, longest_row
+from tenfold.align.labelled import labelled_rows
 from tenfold.model.params import Params
 from tenfold.sharding.axes import sharding
 from tenfold.tokens.tokenizer import Tokenizer
@@ -40,7 +40,7 @@ class Work:
 
     def __post_init__(self):
         recipe, policy = self.comparison.recipe, self.comparison.reward_model is None
-        self.answers, longest = self._sizes([*self.train, *self.held_out], recipe.model.context)
+        self.answers, longest, answer = self._sizes([*self.train, *self.held_out], recipe.model.context)
         self.width = min(-(-longest // 8) * 8, recipe.model.context) + policy  # of which the last is a target alone
         self.rate = learning_rate(recipe.optimizer, batch_schedule(recipe), recipe.train.steps)
         self.declared = trained_params(recipe.model, recipe.lora) if policy else headed_params(recipe.model, recipe.lora)
@@ -48,7 +48,7 @@ class Work:
         self.members = self.comparison.reward_model.ensemble if self.comparison.reward_model else 1
         self.declared = of_members(self.declared, self.members)
         config = replace(recipe.model, expert_capacity=0.0)  # no token is dropped for its neighbours' sake
-        self.judge = Judge(self.comparison.method, config, weights_of(recipe), optimizer, self.tokenizer.vocab)
+        self.judge = Judge(self.comparison.method, config, weights_of(recipe), optimizer, self.tokenizer.vocab, answer)
         opt_state = optimizer_shardings(self.declared, optimizer, self.mesh)
         self.where = State(sharding(self.mesh, ()), tree_shardings(self.declared, self.mesh), opt_state)  # type: ignore[arg-type]
         kto = self.comparison.kto is not None
@@ -59,12 +59,14 @@ class Work:
         self.base: Params | None = None
         self.start: Params | None = None
 
-    def _sizes(self, everything: list[Any], room: int) -> tuple[int, int]:
-        """(answers of a prompt, tokens of the longest row)"""
-        if self.comparison.kto:
-            return 2, longest_row(everything, self.tokenizer, room)
-        longest = max(len(encoded(c.prompt, answer, self.tokenizer, room)[0]) for c in everything for answer in c.answers)
-        return max(len(each.answers) for each in everything), longest
+    def _sizes(self, everything: list[Any], room: int) -> tuple[int, int, int]:
+        """(answers of a prompt, tokens of the longest row, tokens of the longest answer)"""
+        kto = self.comparison.kto is not None
+        rows = [encoded(c.prompt, a, self.tokenizer, room) for c in everything for a in ([c.answer] if kto else c.answers)]
+        answer = max(len(ids) - start for ids, start in rows)
+        if kto:  # whose rows have another example's answer too
+            return 2, min(max(start for _, start in rows) + answer, room), answer
+        return max(len(each.answers) for each in everything), max(len(ids) for ids, _ in rows), answer
 
     def share(self, member: int) -> list[Any]:
         """What a member learns from."""

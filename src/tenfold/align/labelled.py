@@ -68,9 +68,3 @@ def labelled_rows(examples: Sequence[Labelled], tokenizer: TextTokenizer, room: 
         mixed = [*ids[:start], *answer][:room]
         tokens[n, 1, : len(mixed)], mask[n, 1, start : len(mixed)], real[n, 1] = mixed, 1, len(mixed) > start
     return LabelledRows(tokens, mask, real, np.array([each.good for each in examples]))
-
-
-def longest_row(examples: Sequence[Labelled], tokenizer: TextTokenizer, room: int) -> int:
-    """Tokens of the longest prompt with the longest answer, and its end; `room` at most."""
-    rows = [encoded(each.prompt, each.answer, tokenizer, room) for each in examples]
-    return min(max(start for _, start in rows) + max(len(ids) - start for ids, start in rows), room)

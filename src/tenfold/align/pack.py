@@ -29,6 +29,8 @@ class ConversationRows:
         lengths = [len(ids) - 1 for ids in self._ids]
         self.packed = best_fit(lengths, context, seed) if pack else [[number] for number in range(len(lengths))]
         """The conversations of each row of an epoch."""
+        self.most = max(int(sum(self._trained[number][1:].sum() for number in row)) for row in self.packed)
+        """Places that count, of the row with the most."""
         self._order = grain.MapDataset.range(len(self.packed)).shuffle(seed=seed % 2**32).repeat()
 
     def rows(self, start: int, count: int, process_slice: slice = slice(None)) -> Batch:

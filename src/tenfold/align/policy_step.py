@@ -17,7 +17,7 @@ from tenfold.align.policy_config import Grpo, Ppo
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.objectives.causal import causal_loss
-from tenfold.objectives.chosen import chosen_logprobs
+from tenfold.objectives.chosen import Chosen, chosen_logprobs
 from tenfold.objectives.policy import (
     Totals,
     clipped_surrogate,
@@ -104,16 +104,20 @@ class Learner(NamedTuple):
 def look(learner: Learner, state: State, base: Params | None, start: Params | None, rows: Rows) -> Seen:
     """Log-probabilities and entropies of the policy, log-probabilities of the start, and the critic's values."""
     config, critic = learner.config, state.opt_state["critic"] if learner.critic_optimizer else None
-    chosen = partial(chosen_logprobs, config=config, temperature=learner.temperature, vocab=learner.vocab)
 
     def microbatch(rows):
-        tokens_BT, targets_BT, _ = rows
-        found = chosen(learner.weights(state.params, base, None), tokens_BT=tokens_BT, targets_BT=targets_BT)
-        ref_BT = None if start is None else chosen(start, tokens_BT=tokens_BT, targets_BT=targets_BT).logp_BT
-        value_BT = None if critic is None else place_scores(critic, base, learner.weights, config, tokens_BT)
+        found = _chosen(learner, learner.weights(state.params, base, None), rows)
+        ref_BT = None if start is None else _chosen(learner, start, rows).logp_BT
+        value_BT = None if critic is None else place_scores(critic, base, learner.weights, config, rows.tokens_T)
         return Seen(found.logp_BT, found.entropy_BT, ref_BT, value_BT)
 
     return jax.lax.map(microbatch, rows)
+
+
+def _chosen(learner: Learner, params: Params, rows: Rows) -> Chosen:
+    """Of completions, by a model; 0 elsewhere, where their places are few."""
+    how = dict(temperature=learner.temperature, vocab=learner.vocab, most=learner.longest)
+    return chosen_logprobs(params, learner.config, *rows, **how)  # type: ignore[arg-type]
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -171,7 +175,7 @@ def _objective(
     """This microbatch's share of the loss; its figures and, without `seen`, what it saw itself."""
     (policy, critic), method, zero = trained, learner.method, jnp.float32(0)
     params, mask_BT = learner.weights(policy, base, None), rows.mask_T
-    logp_BT, entropy_BT = chosen_logprobs(params, learner.config, rows.tokens_T, rows.targets_T, learner.temperature, learner.vocab)
+    logp_BT, entropy_BT = _chosen(learner, params, rows)
     before = Seen(*jax.lax.stop_gradient((logp_BT, entropy_BT)), None, None) if seen is None else seen
     log_r_BT = log_ratio(logp_BT, before.logp_T, mask_BT)
     loss_BT = clipped_surrogate(log_r_BT, lessons.advantage_T, method.clip_low, method.clip_high)

@@ -85,7 +85,9 @@ def train_sft(recipe: Recipe, out: Path | str | None = None, watch: Watch | None
         write_atomically(path / "conversations.json", json.dumps(counts, indent=1) + "\n")
         held_out = measured.in_order(held_out_size(recipe), recipe.train.evaluate_rows) if measured else []
         found = {"command": "align sft", "conversations": counts}
-        return Feed(rows, noise, with_noise(noise, held_out), ChatTokenizer(material.chat), _fingerprint(recipe.chat, material), found)
+        return Feed(
+            rows, noise, with_noise(noise, held_out), ChatTokenizer(material.chat), _fingerprint(recipe.chat, material), rows.most, found
+        )
 
     return train_on(make_feed, recipe, path, watch)
 

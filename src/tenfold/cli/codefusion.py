@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HELP = """usage: tenfold codefusion pretrain RECIPE --data FILE ... [--out DIR] ...
        tenfold codefusion finetune RECIPE --data FILE ... [--from RUN] [--out DIR] ...
        tenfold codefusion generate RUN --text "..." [--steps 16] [--samples 5] ...
+       tenfold codefusion words FILE ... --out words.txt
        tenfold codefusion score RUN ... --data TEST --language bash|python|cf --train FILE ... [--out DIR] ...
 
 Writes code from text by diffusion (CodeFusion), by unmasking, or token by token. A recipe is a name below, or the path of a recipe.yaml;
@@ -25,6 +26,7 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion pretrain codefusion-small --data snippets.jsonl --data.language python --out runs/first
     tenfold codefusion pretrain codefusion --data snippets.jsonl --encoder codet5-small/      CodeT5's encoder and tokenizer
     tenfold codefusion finetune codefusion-small --from runs/first --data pairs.jsonl --out runs/second
+    tenfold codefusion words pairs.jsonl --out words.txt      with --data.words words.txt, all other words are copied, not spelled
     tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
     tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --curve 1 4 16 64
@@ -33,15 +35,15 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
 
 
 def run_command(argv: list[str]) -> int:
-    """`tenfold codefusion pretrain|finetune|generate|score`."""
-    actions = {"pretrain": _train, "finetune": _train, "generate": _generate, "score": _score}
+    """`tenfold codefusion pretrain|finetune|words|generate|score`."""
+    actions = {"pretrain": _train, "finetune": _train, "words": _words, "generate": _generate, "score": _score}
     if not argv or argv[0] in ("-h", "--help") or (actions.get(argv[0]) is _train and argv[1:] in ([], ["-h"], ["--help"])):
         from tenfold.recipes.codefusion import RECIPES
 
         print(HELP.format(recipes="\n".join(f"    {name}" for name in RECIPES)))
         return 0
     if argv[0] not in actions:
-        raise UserError(f"{argv[0]!r} is not something to do with code.\n  Say pretrain, finetune, generate or score.")
+        raise UserError(f"{argv[0]!r} is not something to do with code.\n  Say pretrain, finetune, words, generate or score.")
     return actions[argv[0]](argv)
 
 
@@ -84,6 +86,30 @@ def _run(recipe: "FusionRecipe", path: Path, phase: str) -> int:
         return 130
     following = "finetune RECIPE --from {} --data PAIRS" if phase == "pretrain" else 'generate {} --text "..."'
     print(f"Done: {path}\n  next: tenfold codefusion {following.format(path)}")
+    return 0
+
+
+def _words(argv: list[str]) -> int:
+    import tyro
+
+    @dataclass(frozen=True)
+    class Words:
+        """Writes the words of texts that are to be known: those of one text in a thousand, two at least, whose code seldom copies them."""
+
+        files: tyro.conf.Positional[tuple[str, ...]]
+        """Lines {"text": ..., "code": ...}."""
+        out: Path
+        """A word a line, for --data.words."""
+
+    options = parse(Words, ["--help"] if {"-h", "--help"} & {*argv} else argv[1:], "tenfold codefusion words")
+    if not options.files:
+        raise UserError("no file of pairs is named.\n  Say tenfold codefusion words pairs.jsonl --out words.txt.")
+    from tenfold.codefusion.data import read_examples
+    from tenfold.codefusion.slots import said_words, write_words
+
+    found = said_words(example for file in options.files for example in read_examples(file).examples)
+    write_words(options.out, found)
+    print(f"Done: {options.out}, {len(found):,} words\n  next: tenfold codefusion finetune RECIPE --data.words {options.out} ...")
     return 0
 
 

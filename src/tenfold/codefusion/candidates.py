@@ -60,7 +60,7 @@ def open_candidates(runs: Sequence[str]) -> list[Candidate]:
 
 def _open(run: FusionRun, name: str) -> Candidate:
     params, step = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
-    model, config = FusionModel(run.recipe.model, params, run.tokenizer()), run.recipe.model
+    model, config = FusionModel(run.recipe.model, params, run.tokenizer(), run.words()), run.recipe.model
     about = {
         "run": str(run.path),
         "kind": config.kind,
@@ -69,6 +69,7 @@ def _open(run: FusionRun, name: str) -> Candidate:
         "without_tables": layer_count(config),
         "fingerprint": fingerprint(digests(params), repr(config)),
         "tokenizer": model.tokenizer.fingerprint,
+        "words": None if model.words is None else fingerprint(sorted(model.words)),
         "trained_on": list(dict.fromkeys(_trained_on(run))),
     }
     return Candidate(name, model, about)

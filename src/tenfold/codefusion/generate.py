@@ -15,6 +15,7 @@ from tenfold.codefusion.run import read_fusion_run
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.slots import Slotted, filled, slotted, with_slots
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.sharding.axes import make_mesh
@@ -45,6 +46,12 @@ class FusionModel:
     config: FusionConfig
     params: Params
     tokenizer: Tokenizer
+    words: frozenset[str] | None = None
+    """Those that it knows; the others of a text are slots. None: nothing is."""
+
+    def slotted(self, texts: Sequence[str]) -> list[Slotted]:
+        """The texts as the model reads them."""
+        return [Slotted(text, ()) if self.words is None else slotted(text, self.words) for text in texts]
 
     def generate(
         self,
@@ -64,11 +71,12 @@ class FusionModel:
         how = how or Sampling()
         config, pad = self.config, self.tokenizer.end_of_text
         how.check(config.kind, config.steps if config.kind == "codefusion" else config.length)
-        text_BS, real_BS = text_rows(self._encoded(texts, cut), config, pad)
+        read = self.slotted(texts)
+        text_BS, real_BS = text_rows(self._encoded([each.text for each in read], cut), config, pad)
         place_B = np.arange(len(texts)) if places is None else np.asarray(places)
         given_BT = np.full((len(texts), config.length), FREE, np.int32)
         if given is not None:
-            given_BT = self._given(given, len(texts), holes)
+            given_BT = self._given(given, read, holes)
         rows = [(n, sample) for n in range(len(texts)) for sample in range(how.samples)]
         found = np.concatenate(
             [self._batch(how, text_BS, real_BS, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
@@ -76,7 +84,7 @@ class FusionModel:
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
             bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
-        snippets = [self._snippet(found[:, row], bounds[row]) for row in range(len(rows))]
+        snippets = [self._snippet(found[:, row], bounds[row], read[text].values) for row, (text, _) in enumerate(rows)]
         grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
         return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
 
@@ -123,9 +131,9 @@ class FusionModel:
             found += bound(self.params, self.config, *asked, jnp.uint32(how.seed), jnp.int32(pad), how.rank_by).tolist()
         return found[: len(rows)]
 
-    def _snippet(self, frames_FT, nats: float | None) -> Snippet:
+    def _snippet(self, frames_FT, nats: float | None, values: Sequence[str]) -> Snippet:
         tokens = [trimmed(tokens_T, self.tokenizer.end_of_text) for tokens_T in frames_FT]
-        codes = [self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]) for ids in tokens]
+        codes = [filled(self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]), values) for ids in tokens]
         return Snippet(codes[-1], tokens[-1], nats, codes)
 
     def _encoded(self, texts: Sequence[str], cut: bool) -> list[list[int]]:
@@ -142,17 +150,17 @@ class FusionModel:
                 )
         return encoded
 
-    def _given(self, given: Sequence[str], count: int, holes: int) -> np.ndarray:
+    def _given(self, given: Sequence[str], read: Sequence[Slotted], holes: int) -> np.ndarray:
         """int32[B, T]: the tokens of each snippet's parts, FREE in its holes, and pads after its end."""
         if self.config.kind == "autoregressive":
             raise UserError("the model's kind is autoregressive, which writes from left to right and fills no holes.\n  Use another kind.")
-        if len(given) != count:
-            raise UserError(f"{len(given)} snippets are given for {count} texts: give one for each.")
+        if len(given) != len(read):
+            raise UserError(f"{len(given)} snippets are given for {len(read)} texts: give one for each.")
         if holes < 1:
             raise UserError(f"holes is {holes}, but must be at least 1: the tokens to be found at each {HOLE}.")
-        given_BT = np.full((count, self.config.length), self.tokenizer.end_of_text, np.int32)
+        given_BT = np.full((len(read), self.config.length), self.tokenizer.end_of_text, np.int32)
         for row, snippet in enumerate(given):
-            parts = self.tokenizer.encode_batch(snippet.split(HOLE))
+            parts = self.tokenizer.encode_batch([with_slots(part, read[row].values) for part in snippet.split(HOLE)])
             ids = [id for n, part in enumerate(parts) for id in [*([FREE] * holes if n else []), *part]]
             if FREE not in ids:
                 raise UserError(f"snippet {row + 1} is {snippet!r}, which has no {HOLE}: there is nothing to find.")
@@ -171,4 +179,4 @@ def load_fusion(path: str) -> FusionModel:
     """A trained run on this process's first device, f32. Raises UserError where there is none."""
     run = read_fusion_run(path)
     params, _ = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
-    return FusionModel(run.recipe.model, params, run.tokenizer())
+    return FusionModel(run.recipe.model, params, run.tokenizer(), run.words())

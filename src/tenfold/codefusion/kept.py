@@ -66,7 +66,7 @@ def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequ
 
 def _key(candidate: Candidate, how: Sampling, texts: Sequence[str]) -> str:
     settings = {name: value for name, value in asdict(how).items() if name != "batch"}
-    return fingerprint(candidate.about["fingerprint"], candidate.about["tokenizer"], settings, list(texts))
+    return fingerprint(candidate.about["fingerprint"], candidate.about["tokenizer"], candidate.about["words"], settings, list(texts))
 
 
 def _said(answer: Answer) -> dict:

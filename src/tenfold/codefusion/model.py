@@ -137,11 +137,18 @@ def decode(params: Params, config: FusionConfig, x0_BTW, encoded: Encoded) -> ja
 def likeliest(params: Params, config: FusionConfig, d_BTW: jax.Array) -> jax.Array:
     """int32[B, T]: argmax of H(d), row by row, so that no batch of logits exists. The mask is no token."""
 
-    def row(d_TW):
-        logits_TV = matmul_transposed(d_TW[None], params["head"], config.dtype)[0] + params["head_bias"]
-        return logits_TV[:, : config.mask].argmax(-1).astype(jnp.int32)
+    return jax.lax.map(lambda d_TW: _row_logits(params, config, d_TW).argmax(-1).astype(jnp.int32), d_BTW)
 
-    return jax.lax.map(row, d_BTW)
+
+def _row_logits(params: Params, config: FusionConfig, d_TW: jax.Array) -> jax.Array:
+    """f32[T, V - 1]: H(d) without the mask."""
+    return (matmul_transposed(d_TW[None], params["head"], config.dtype)[0] + params["head_bias"])[:, : config.mask]
+
+
+def expected(params: Params, config: FusionConfig, d_BTW: jax.Array) -> jax.Array:
+    """f32[B, T, W]: the mean of the embeddings by H(d)'s probabilities, row by row. The mask is no token."""
+    table_VW = code_table(params, config)[: config.mask]
+    return jax.lax.map(lambda d_TW: jax.nn.softmax(_row_logits(params, config, d_TW)) @ table_VW, d_BTW)
 
 
 def nearest(params: Params, config: FusionConfig, x0_BTW: jax.Array) -> jax.Array:

@@ -24,6 +24,9 @@ class FusionData:
     """A file of the same form to measure on."""
     tokenizer: str | None = None
     """A tokenizer.json or a directory with one. None: that of the start or the encoder; where there is neither, a new one."""
+    words: str | None = None
+    """A file of the words that are known, one a line, as `tenfold codefusion words` writes it: all others in a text are slots, which code
+    copies. None: those of the start; where there is none, nothing is a slot."""
     language: str = "words"
     """How identifiers and keywords are found to be masked: `python` by its own tokenizer, `words` by letters. A line's field "language"
     comes first."""

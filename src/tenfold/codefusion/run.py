@@ -16,6 +16,7 @@ from tenfold.codefusion.masking import find_spans
 from tenfold.codefusion.model import init_fusion
 from tenfold.codefusion.recipe import FusionRecipe, with_shape
 from tenfold.codefusion.rows import Encoded, encode_examples
+from tenfold.codefusion.slots import read_words, slotted_example, write_words
 from tenfold.codefusion.step import abstract_fusion_params
 from tenfold.convert.start import open_model
 from tenfold.corpus.files import fingerprint
@@ -29,6 +30,7 @@ from tenfold.train.records import write_json
 from tenfold.train.run import read_run
 from tenfold.train.start import load_model
 
+WORDS = "words.txt"
 MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.microbatch", "notes")
 
 
@@ -47,6 +49,11 @@ class FusionRun:
 
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.load(self.path / "tokenizer")
+
+    def words(self) -> frozenset[str] | None:
+        """The words that it knows; None where nothing is a slot."""
+        path = self.path / WORDS
+        return read_words(path) if path.exists() else None
 
     def params(self, mesh: Mesh) -> tuple[Params, int]:
         """The newest weights, f32, and the step they are of."""
@@ -71,7 +78,7 @@ def open_fusion_run(path: Path, recipe: FusionRecipe) -> FusionRun:
         if changed:
             rows = "\n".join(f"    {name}: {old} there, {new} asked for" for name, (old, new) in changed.items())
             raise UserError(f"{path} is a run of another recipe:\n{rows}\n  Continue it as it is, or choose another place with --out.")
-    elif path.exists() and any(each.name not in ("tokenizer", "data.json") for each in path.iterdir()):  # which come before it
+    elif path.exists() and any(each.name not in ("tokenizer", "data.json", WORDS) for each in path.iterdir()):  # which come before it
         raise UserError(f"{path} is not empty and holds no recipe.yaml, so it is no run.\n  Choose another place with --out, or empty it.")
     return FusionRun(path, recipe)
 
@@ -90,6 +97,8 @@ def begin_fusion_run(run: FusionRun, prepared: "Prepared") -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(file, prepared.said)
     prepared.tokenizer.save(run.path / "tokenizer")
+    if prepared.words is not None:
+        write_words(run.path / WORDS, prepared.words)
     save_recipe(run.recipe, run.path / "recipe.yaml")
 
 
@@ -100,9 +109,10 @@ def shaped(recipe: FusionRecipe) -> FusionRecipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Examples and tokenizer of a run."""
+    """Examples, tokenizer and known words of a run."""
 
     tokenizer: Tokenizer
+    words: frozenset[str] | None
     train: Encoded
     held_out: Encoded | None
     said: dict
@@ -117,6 +127,9 @@ def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
     examples = [example for each in data.paths for example in read_examples(each, alone=True).examples]
     held_out = list(read_examples(data.held_out, alone=True).examples) if data.held_out else []
     _check_examples(recipe, [*examples, *held_out])
+    words = _words(recipe, path)
+    if words is not None:
+        examples, held_out = ([slotted_example(each, words) for each in part] for part in (examples, held_out))
     tokenizer = _tokenizer(recipe, path, examples)
     encoded = encode_examples(examples, tokenizer, config.length)
     if not encoded.code:
@@ -130,7 +143,7 @@ def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
     content = [[each.code, each.text, each.language] for each in [*examples, *held_out]]
     long_texts = sum(len(ids) >= config.text_length for ids in encoded.text)
     said = {"fingerprint": fingerprint(content, tokenizer.fingerprint, start), "examples": len(encoded.code), "left_out": encoded.left_out}
-    return Prepared(tokenizer, encoded, measured, said | {"texts_cut": long_texts})
+    return Prepared(tokenizer, words, encoded, measured, said | {"texts_cut": long_texts})
 
 
 def _check_examples(recipe: FusionRecipe, examples: list[Example]) -> None:
@@ -142,6 +155,15 @@ def _check_examples(recipe: FusionRecipe, examples: list[Example]) -> None:
             f"{without} of the {len(examples)} lines of data have no text, which train.tasks 'pairs' needs.\n"
             "  Leave them out, or learn from code alone: tenfold codefusion pretrain."
         )
+
+
+def _words(recipe: FusionRecipe, path: Path) -> frozenset[str] | None:
+    """Those of a run which has begun, the named ones, or those of its start."""
+    if (path / "recipe.yaml").exists():
+        return FusionRun(path, recipe).words()
+    if recipe.data.words is not None:
+        return read_words(recipe.data.words)
+    return read_fusion_run(recipe.start).words() if recipe.start is not None else None
 
 
 def _tokenizer(recipe: FusionRecipe, path: Path, examples: list[Example]) -> Tokenizer:

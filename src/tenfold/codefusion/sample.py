@@ -1,7 +1,8 @@
 """From Gaussian noise to tokens: CodeFusion's inference (Singh et al. 2023, section 3), in all steps or few.
 
-The denoiser runs in the loop, decoder and head once at its end. Fewer steps are DDIM's (Song et al. 2021): evenly spaced, without noise
-(eta 0) or with the posterior's (eta 1). Guidance is Ho and Salimans's (2022, equation 6), on the estimate of x_0, against noise for a text.
+The denoiser runs in the loop, decoder and head once at its end, or with `estimate` decoder in each step. Fewer steps are DDIM's (Song et
+al. 2021): evenly spaced, without noise (eta 0) or with the posterior's (eta 1). Guidance is Ho and Salimans's (2022, equation 6), on the
+denoiser's estimate of x_0, against noise for a text.
 All of a row's randomness is its key's, so that it is the same whoever is sampled beside it.
 Letters: config.py; F frames.
 """
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import row_normal
-from tenfold.codefusion.model import decode, denoise, embed_code, keep_text, likeliest, nearest, noise_for, read_text
+from tenfold.codefusion.model import decode, denoise, embed_code, expected, keep_text, likeliest, nearest, noise_for, read_text
 from tenfold.codefusion.noise import step_back, steps_taken
 from tenfold.codefusion.settings import Sampling
 from tenfold.model.params import Params
@@ -51,6 +52,8 @@ def sample_fusion(params: Params, config: FusionConfig, asked: Asked, how: Sampl
         t_B, s_B = (jnp.full(x_BTW.shape[0], taken[number + n]) for n in (0, 1))
         key_B = jax.vmap(jax.random.fold_in, (0, None))(asked.key_B, taken[number])
         x0_BTW = guided(params, kept, config, how, x_BTW, t_B, encoded, before_BTW, key_B)
+        if how.estimate == "decoder":
+            x0_BTW = expected(params, config, decode(params, config, jnp.where(held_BT1, given_BTW, x0_BTW), encoded))
         fresh_BTW = row_normal(key_B, FRESH, shape) if how.eta else jnp.zeros_like(x_BTW)
         return step_back(config.steps, x_BTW, x0_BTW, t_B, s_B, how.eta, fresh_BTW), x0_BTW
 

@@ -136,9 +136,9 @@ class _Scoring:
 
     def _cut(self, candidate: Candidate) -> int:
         """Items whose text is longer than the model reads."""
-        texts = [self.items.texts[place] for place in self.items.places]
         model = candidate.model
-        return sum(len(ids) >= model.config.text_length for ids in model.tokenizer.encode_batch(texts))
+        read = model.slotted([self.items.texts[place] for place in self.items.places])
+        return sum(len(ids) >= model.config.text_length for ids in model.tokenizer.encode_batch([each.text for each in read]))
 
     def _write_rows(self, name: str, rows: Sequence[dict[str, Any]]) -> str:
         """Writes NAME.jsonl; returns a fingerprint of it."""

@@ -8,8 +8,8 @@ from tenfold.errors import UserError
 
 OTHERS = {
     "codefusion": ("temperature", "order"),
-    "masked": ("eta", "grounding", "frames"),
-    "autoregressive": ("steps", "eta", "grounding", "frames", "order", "guidance"),
+    "masked": ("eta", "estimate", "grounding", "frames"),
+    "autoregressive": ("steps", "eta", "estimate", "grounding", "frames", "order", "guidance"),
 }
 """Settings that mean nothing to a kind."""
 
@@ -24,6 +24,9 @@ class Sampling:
     """Noise added on the way back: 1 as much as the posterior has (the published sampler), 0 none (DDIM)."""
     guidance: float = 1.0
     """How far the text pulls; 1: as the model has it. Needs a model that was trained with train.drop_text."""
+    estimate: Literal["denoiser", "decoder"] = "denoiser"
+    """What each step takes for the snippet: the denoiser's estimate, or the mean embedding by what decoder and head read in it (score
+    interpolation, Dieleman et al. 2022)."""
     grounding: Literal["decoder", "nearest"] = "decoder"
     """What turns the last estimate into tokens: decoder and head, or the nearest embedding, an ablation."""
     temperature: float = 1.0

@@ -20,6 +20,7 @@ from tenfold.model.matmul import matmul_transposed, weight_gradient
 from tenfold.model.moe import Routing
 from tenfold.model.params import Params
 from tenfold.model.transformer import Output, forward, head
+from tenfold.objectives.counted import are_few, counted
 from tenfold.sharding.axes import constrain, on_one_device
 from tenfold.sharding.shards import summed_over_shards
 
@@ -42,17 +43,21 @@ class LossSums(NamedTuple):
 
 
 def causal_loss(
-    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, places_BT=None
+    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, places_BT=None, most=0
 ) -> LossSums:
     """Sums of the losses of a batch. `segments_BT` masks attention across documents where given; with `places_BT`, learned positions count
-    from each document's start."""
-    return loss_sums(params, config, forward(params, config, tokens_BT, segments_BT, places_BT=places_BT), targets_BT, weights_BT, z_loss)
+    from each document's start. `most`: no row has more places that count; 0: all may."""
+    output = forward(params, config, tokens_BT, segments_BT, places_BT=places_BT)
+    return loss_sums(params, config, output, targets_BT, weights_BT, z_loss, most)
 
 
-def loss_sums(params: Params, config: ModelConfig, output: Output, targets_BT, weights_BT, z_loss: float = 0.0) -> LossSums:
-    """Sums over the tokens of a forward pass, and what its routers did, for any objective that predicts tokens."""
-    table_VD, bias_V = head(params)
-    sums = token_losses(output.x_BTD, table_VD, targets_BT, weights_BT, config.dtype, z_loss, bias_V)
+def loss_sums(params: Params, config: ModelConfig, output: Output, targets_BT, weights_BT, z_loss: float = 0.0, most: int = 0) -> LossSums:
+    """Sums over the tokens of a forward pass, and what its routers did, for any objective that predicts tokens. The head reads `most`
+    places of each row, where that is few."""
+    (table_VD, bias_V), x_BTD = head(params), output.x_BTD
+    if are_few(most, weights_BT.shape[1]):
+        x_BTD, targets_BT, weights_BT, _ = counted(x_BTD, targets_BT, weights_BT, most)
+    sums = token_losses(x_BTD, table_VD, targets_BT, weights_BT, config.dtype, z_loss, bias_V)
     return sums if output.routing is None else sums._replace(routing=output.routing.mean().scaled(sums.weight))
 
 

@@ -16,6 +16,7 @@ from tenfold.model.matmul import matmul_transposed
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward, head
 from tenfold.objectives.causal import chunk_length
+from tenfold.objectives.counted import are_few, counted, put_back
 from tenfold.sharding.axes import constrain
 
 KEPT_ELEMENTS = 2**24  # of logits that are kept for the gradient: 64 MiB of f32
@@ -28,9 +29,20 @@ class Chosen(NamedTuple):
     entropy_BT: jax.Array
 
 
-def chosen_logprobs(params: Params, config: ModelConfig, tokens_BT, targets_BT, temperature: float = 1.0, vocab: int = 0) -> Chosen:
-    """Of `targets_BT[b, t]`, chosen after `tokens_BT[b, : t + 1]`, one forward pass. Ids from `vocab` on (0: none) are no tokens."""
-    return of_states(params, config, forward(params, config, tokens_BT).x_BTD, targets_BT, temperature, vocab)
+def chosen_logprobs(
+    params: Params, config: ModelConfig, tokens_BT, targets_BT, mask_BT, temperature: float = 1.0, vocab: int = 0, most: int = 0
+) -> Chosen:
+    """Of `targets_BT[b, t]`, chosen after `tokens_BT[b, : t + 1]`, one forward pass. Ids from `vocab` on (0: none) are no tokens.
+
+    What counts is where `mask_BT` is 1. `most`: no row has more such places (0: all may be); where that is few, the head is asked at so
+    many of each row, and both are 0 elsewhere.
+    """
+    x_BTD = forward(params, config, tokens_BT).x_BTD
+    if not are_few(most, mask_BT.shape[1]):
+        return of_states(params, config, x_BTD, targets_BT, temperature, vocab)
+    x_BKD, targets_BK, _, places_BK = counted(x_BTD, targets_BT, mask_BT, most)
+    found = of_states(params, config, x_BKD, targets_BK, temperature, vocab)
+    return Chosen(*(put_back(each_BK, places_BK, mask_BT.shape[1]) for each_BK in found))
 
 
 def of_states(params: Params, config: ModelConfig, x_BTD, targets_BT, temperature: float = 1.0, vocab: int = 0) -> Chosen:

@@ -9,15 +9,12 @@ Shapes: B, T as in model/config.py.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward
 from tenfold.objectives.causal import LossSums, loss_sums
-from tenfold.sharding.axes import constrain, sequence_parts
 
 CHOSEN, MASKED, RANDOM = 0.15, 0.8, 0.1
 
@@ -54,7 +51,7 @@ def mask_row(seed: Sequence[int], tokens_T: np.ndarray, may_T: np.ndarray, vocab
 
 
 def masked_loss(
-    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, most: int | None = None
+    params: Params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT=None, z_loss: float = 0.0, most: int = 0
 ) -> LossSums:
     """Sums of the losses of a batch; `weights_BT` is 1 at the chosen positions, `targets_BT` what stood there before the noise.
 
@@ -64,9 +61,4 @@ def masked_loss(
     if config.causal or config.encoder_layers:
         raise ValueError("the masked objective is for a model that looks both ways and has no decoder")
     output = forward(params, config, tokens_BT, segments_BT)
-    if most is not None and most < weights_BT.shape[1] and sequence_parts() == 1:  # else the chosen ones would have to be gathered
-        weights_BT, places_BC = jax.lax.top_k(weights_BT, most)
-        x_BCD = jnp.take_along_axis(output.x_BTD, places_BC[..., None], 1)
-        output = output._replace(x_BTD=constrain(x_BCD, "batch", None, None))
-        targets_BT = jnp.take_along_axis(targets_BT, places_BC, 1)
-    return loss_sums(params, config, output, targets_BT, weights_BT, z_loss)
+    return loss_sums(params, config, output, targets_BT, weights_BT, z_loss, most)

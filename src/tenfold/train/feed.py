@@ -28,6 +28,8 @@ class Feed:
     """Of samples, whose prompts it encodes, and of bits per byte."""
     fingerprint: str
     """Of every token and weight: a run that goes on must find the one it began with."""
+    most: int = 0
+    """No row to train on has more places that count; 0: all may."""
     found: dict = field(default_factory=dict)
     """What result.json says beside the figures of any run."""
 

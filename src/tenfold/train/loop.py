@@ -43,6 +43,8 @@ class Session:
     tokenizer: TextTokenizer | None
     held_out: list[Rows]
     watch: Watch
+    most: int = 0
+    """No row to train on has more places that count; 0: all may."""
     seconds: float = 0.0
     """Spent on steps by earlier sittings."""
     base: Params | None = None
@@ -59,7 +61,7 @@ class Session:
         self.optimizer = make_optimizer(self.recipe)
         shardings = state_shardings(config, self.optimizer, self.mesh, self.recipe.lora)
         weights, router = weights_of(self.recipe), RouterLosses(train.balance_loss, train.router_z_loss)
-        self.train_step = jit_train_step(config, self.optimizer, train.z_loss, shardings, router, weights, train.seed)
+        self.train_step = jit_train_step(config, self.optimizer, train.z_loss, shardings, router, weights, train.seed, self.most)
         self.whole = jax.jit(lambda trained, base: merge(base, trained, self.recipe.lora)) if self.recipe.lora.rank else own_weights
         self.evaluate = jax.jit(lambda base, trained, batch: evaluate_step(config, weights(trained, base, None), batch))
         self.lengths = None

@@ -56,14 +56,14 @@ class Metrics(NamedTuple):
 
 
 def batch_loss(
-    params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT, decoder_BU, places_BT=None, *, z_loss: float = 0.0
+    params, config: ModelConfig, tokens_BT, targets_BT, weights_BT, segments_BT, decoder_BU, places_BT=None, *, z_loss: float = 0.0, most=0
 ) -> LossSums:
-    """Loss sums of a microbatch by the objective that the model is made for."""
+    """Loss sums of a microbatch by the objective that the model is made for. `most`: as in `causal_loss`."""
     if decoder_BU is not None:
         real_BT = None if segments_BT is None else segments_BT > 0
         return span_loss(params, config, tokens_BT, decoder_BU, targets_BT, weights_BT, real_BT, z_loss)
     if config.causal:
-        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, places_BT)
+        return causal_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, places_BT, most)
     most = chosen_count(tokens_BT.shape[1])  # of noise.Masked's rows
     return masked_loss(params, config, tokens_BT, targets_BT, weights_BT, segments_BT, z_loss, most)
 
@@ -78,18 +78,19 @@ def train_step(
     router: RouterLosses = NO_ROUTER_LOSSES,
     weights: Weights = own_weights,
     seed: int = 0,
+    most: int = 0,
 ):
     """(new State, Metrics). Losses are means over the batch's real tokens, however it is cut into microbatches or devices.
 
     A mixture's router losses are those of each microbatch, whose tokens alone are balanced against each other.
     `weights(state.params, base, keys_B)` is the model: what is trained, put together with what is not. What it draws at random is by keys
-    that are functions of `seed`, the step and the row's place in the batch.
+    that are functions of `seed`, the step and the row's place in the batch. `most`: no row has more places that count; 0: all may.
     """
     keys_AB = row_keys(seed, state.step, batch.tokens_ABT.shape[:2])
     weight = jnp.maximum(batch.weights_ABT.sum(), 1)
 
     def objective(params, keys_B, *microbatch):
-        sums = batch_loss(weights(params, base, keys_B), config, *microbatch, z_loss=z_loss)
+        sums = batch_loss(weights(params, base, keys_B), config, *microbatch, z_loss=z_loss, most=most)
         if sums.routing is None:
             return sums.loss / weight, (sums.nll / weight, None)
         routing = sums.routing.scaled(1 / weight)
@@ -127,9 +128,10 @@ def jit_train_step(
     router: RouterLosses = NO_ROUTER_LOSSES,
     weights: Weights = own_weights,
     seed: int = 0,
+    most: int = 0,
 ) -> Callable:
     """`train_step` compiled, with its state donated and kept where it lies. XLA compiles once for each batch size."""
-    step = partial(train_step, config, optimizer, z_loss, router=router, weights=weights, seed=seed)
+    step = partial(train_step, config, optimizer, z_loss, router=router, weights=weights, seed=seed, most=most)
     return jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
 

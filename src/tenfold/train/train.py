@@ -101,7 +101,7 @@ def session_of(recipe: Recipe, path: Path, feed: Feed, mesh, watch: Watch) -> Se
     """The same of any feed."""
     check_prompts(recipe, feed.tokenizer)
     batches = Batches(recipe, batch_schedule(recipe), feed.loader, mesh, feed.noise)
-    return Session(recipe, path, mesh, batches, feed.tokenizer, feed.held_out, watch)
+    return Session(recipe, path, mesh, batches, feed.tokenizer, feed.held_out, watch, feed.most)
 
 
 def show_batch(recipe: Recipe, step: int, out: Path | str | None = None) -> list[dict]:
