@@ -4,17 +4,18 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR
 
 FOLDER holds the released files of microsoft/prose-benchmarks, CodeFusion, as lines: LANGUAGE_train.jsonl, LANGUAGE_test.jsonl and
-pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.jsonl and a tokenizer of the first two.
+pretrain_bash.txt. Written to DIR/LANGUAGE: first.jsonl, second.jsonl, test.jsonl, words.txt of the first two (all other words are slots),
+and a tokenizer of what they are with slots.
 
     bash     first: tldr-pages' descriptions and commands (CC BY 4.0), and released snippets   second: the released pairs
     python   first: statements of the standard library                                         second: the released pairs, and variants
     cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, as a rule counts them, and have c[1] behind the words that are column 1's name. Made-up rules take their words from
-tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or token, and texts with spaces
-around quotes that code has not: a word is then the same tokens in text and code. Variants are codefusion_variants.py's. Nothing of all this
-has the text or the code of a test item, but released pairs may: those items are not new to `score`.
+of the item's table, each behind what a rule calls it, and have c[1] behind the words that are column 1's name. Made-up rules take their
+words from tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or token, and texts
+with spaces around quotes that code has not: a word is then the same tokens in text and code. Variants are codefusion_variants.py's. Nothing
+of all this has the text or the code of a test item, but released pairs may: those items are not new to `score`.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from tenfold.codefusion.slots import said_words, slotted_example, write_words
 from tenfold.tokens.tokenizer import train_tokenizer
 
 VOCABS = {"bash": 1023, "python": 1023, "cf": 767}
-"""Few tokens, so that numbers and names are spelled, and can be copied."""
+"""Few tokens, since names and numbers to copy are slots."""
 KEPT = 0.6
 """Share of a snippet's words that stand in the text made of it."""
 SNIPPETS = 40_000
