@@ -18,12 +18,14 @@ from tenfold.align.comparison_config import Dpo, Kto, RewardModel
 from tenfold.align.comparison_step import Judge, learn
 from tenfold.align.comparisons import Ranked
 from tenfold.align.ensemble import first_members, learn_all
+from tenfold.align.forks import Forks
 from tenfold.align.headed import first_headed, headed_params
 from tenfold.align.kto_step import kto_learn
 from tenfold.align.labelled import LabelledRows
 from tenfold.align.policy_config import Grpo, Ppo
 from tenfold.align.policy_round import on_host, placed
 from tenfold.align.policy_step import Learner, Rows, grpo_lessons, look, ppo_lessons, update
+from tenfold.model.attention.blocked import SHARED
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import init_params
 from tenfold.sharding.axes import make_mesh
@@ -80,7 +82,22 @@ def policy_update(method, mesh, microbatch, padding):
     return jax.device_get((state.params, state.opt_state["critic"] if critic_optimizer else None, tuple(figures)))
 
 
-def comparison_update(method, mesh, microbatch, padding):
+def as_forks(rows: Ranked, padding: int) -> Forks:
+    """The same pairs, each prompt read once."""
+    forks = Forks(
+        *(np.zeros((8, 20 + padding), np.int32) for _ in range(3)), *(np.zeros((8, 2, 9), np.int32) for _ in range(3)), *rows[3:5]
+    )
+    for n, (two, lengths) in enumerate(zip(rows.tokens_NKS, rows.length_NK, strict=True)):
+        for k, (ids, length) in enumerate(zip(two, lengths, strict=True)):
+            at = np.arange(4, length - 1) + (k and lengths[0] - 5)
+            for array, prompt, own in ((0, two[0, :4], ids[4 : length - 1]), (1, SHARED, k + 1), (2, range(4), range(4, length - 1))):
+                forks[array][n, :4], forks[array][n, at] = prompt, own
+            for array, values in ((3, [3, *at]), (4, ids[4:length]), (5, 1)):
+                forks[array][n, k, : length - 4] = values
+    return forks
+
+
+def comparison_update(method, mesh, microbatch, padding, forks=False):
     length = np.int32(np.stack([5 + LENGTHS % 4, 4 + LENGTHS // 2, 6 + LENGTHS % 3], 1))
     tokens = np.int32(np.random.default_rng(2).integers(1, 30, (8, 3, 13)))
     rank, real = np.tile(np.int32([0, 1, 1]), (8, 1)), np.ones((8, 3), bool)
@@ -93,6 +110,8 @@ def comparison_update(method, mesh, microbatch, padding):
         rows = Ranked(*(x[:, :2] if x.ndim > 1 else x for x in rows))
     if isinstance(method, Kto):
         rows = LabelledRows(rows.tokens_NKS, rows.mask_NKS, rows.real_NK, np.arange(8) % 3 == 0)
+    if forks:
+        rows = as_forks(rows, padding)
     trained = jax.device_put(params(), param_shardings(CONFIG, mesh))
     start = jax.device_put(jax.tree.map(lambda w: 0.9 * w, params()), param_shardings(CONFIG, mesh))
     if isinstance(method, RewardModel):
@@ -110,6 +129,7 @@ def comparison_update(method, mesh, microbatch, padding):
 def main() -> None:
     cases = {name: partial(policy_update, method) for name, method in METHODS.items()}
     cases |= {"reward": partial(comparison_update, RewardModel()), "dpo": partial(comparison_update, Dpo())}
+    cases |= {"forks": partial(comparison_update, Dpo(), forks=True)}
     cases |= {"ensemble": partial(comparison_update, RewardModel(ensemble=2)), "kto": partial(comparison_update, Kto())}
     name = sys.argv[1]
     case = cases[name]

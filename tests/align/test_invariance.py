@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["grpo", "sequence", "longest", "ppo", "reward", "dpo", "ensemble", "kto"])
+@pytest.mark.parametrize("method", ["grpo", "sequence", "longest", "ppo", "reward", "dpo", "forks", "ensemble", "kto"])
 def test_an_update_is_the_same(run_python, method):
     """Weights, critic and figures after it, over completions of uneven lengths and prompts of uneven numbers of pairs, within 1e-5; the
     update itself moves weights a thousand times as far."""

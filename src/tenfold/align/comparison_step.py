@@ -14,6 +14,7 @@ import optax
 
 from tenfold.align.comparison_config import Dpo, Kto, RewardModel
 from tenfold.align.comparisons import Ranked
+from tenfold.align.forks import Forks, fork_logprobs
 from tenfold.align.headed import last_scores, place_scores
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
@@ -55,20 +56,28 @@ class Judged(NamedTuple):
     answers: jax.Array
 
 
-def judged(judge: Judge, trained: Params, base: Params | None, start: Params | None, rows: Ranked) -> tuple[Judged, jax.Array]:
-    """The sums of comparisons [N, K, S], and the scores of their answers, f32[N, K]."""
-    (N, K, S), method = rows.tokens_NKS.shape, judge.method
-    tokens_BS, mask_BS = rows.tokens_NKS.reshape(N * K, S), rows.mask_NKS.reshape(N * K, S)
+def row_logprobs(judge: Judge, params: Params, rows: Ranked | Forks) -> jax.Array:
+    """f32[N, K]: log-probabilities of the answers of comparisons."""
+    if isinstance(rows, Forks):
+        return fork_logprobs(params, judge.config, rows, judge.vocab)
+    (N, K, S) = rows.tokens_NKS.shape
+    return answer_logprobs(judge, params, rows.tokens_NKS.reshape(N * K, S), rows.mask_NKS.reshape(N * K, S)).reshape(N, K)
+
+
+def judged(judge: Judge, trained: Params, base: Params | None, start: Params | None, rows: Ranked | Forks) -> tuple[Judged, jax.Array]:
+    """The sums of comparisons [N, ...], and the scores of their answers, f32[N, K]."""
+    method = judge.method
     if isinstance(method, RewardModel):
+        assert isinstance(rows, Ranked)
+        N, K, S = rows.tokens_NKS.shape
+        tokens_BS = rows.tokens_NKS.reshape(N * K, S)
         score_BS = place_scores(trained, base, judge.weights, judge.config, tokens_BS)
         score_NK = last_scores(score_BS, rows.length_NK.reshape(-1)).reshape(N, K)
         found = ranking_loss(score_NK, rows.rank_NK, rows.real_NK, rows.margin_N[:, None, None])
         loss, right, count, prompts = found.loss, found.right, found.pairs, found.prompts
     else:
         assert isinstance(method, Dpo) and start is not None  # a policy learns beside what it started from
-        logp_NK, ref_NK = (
-            answer_logprobs(judge, params, tokens_BS, mask_BS).reshape(N, K) for params in (judge.weights(trained, base, None), start)
-        )
+        logp_NK, ref_NK = (row_logprobs(judge, params, rows) for params in (judge.weights(trained, base, None), start))
         real_N = pairs(rows.rank_NK, rows.real_NK)[:, 0, 1]
         (better_N, worse_N), (ref_better_N, ref_worse_N) = logp_NK.T, jax.lax.stop_gradient(ref_NK).T
         each_N = (dpo_loss if method.loss == "dpo" else ipo_loss)(better_N, worse_N, ref_better_N, ref_worse_N, method.beta)
@@ -80,8 +89,8 @@ def judged(judge: Judge, trained: Params, base: Params | None, start: Params | N
     return Judged(loss, right, count, prompts, (score_NK * real_NK).sum(), real_NK.sum()), score_NK
 
 
-def learn(judge: Judge, state: State, base: Params | None, start: Params | None, rows: Ranked) -> tuple[State, dict[str, Any]]:
-    """One update by comparisons [A, N, K, S], and its figures, by the weights before it."""
+def learn(judge: Judge, state: State, base: Params | None, start: Params | None, rows: Ranked | Forks) -> tuple[State, dict[str, Any]]:
+    """One update by comparisons [A, N, ...], and its figures, by the weights before it."""
     pair_ANKK = jax.vmap(pairs)(rows.rank_NK, rows.real_NK)
     whole = jnp.maximum(pair_ANKK.any((2, 3)).sum(), 1)
 

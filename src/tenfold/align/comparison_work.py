@@ -13,9 +13,12 @@ from tenfold.align.comparison_config import ComparisonRecipe
 from tenfold.align.comparison_step import Judge
 from tenfold.align.comparisons import encoded, ranked
 from tenfold.align.ensemble import judged_all, learn_all, of_members, own_share
+from tenfold.align.forks import fork_length, forked
 from tenfold.align.headed import headed_params
 from tenfold.align.kto_step import kto_learn, kto_looked
 from tenfold.align.labelled import labelled_rows
+from tenfold.model.attention.kinds import takes_forks
+from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.sharding.axes import sharding
 from tenfold.tokens.tokenizer import Tokenizer
@@ -24,6 +27,9 @@ from tenfold.train.lora import trained_params, weights_of
 from tenfold.train.optimizer import adamw_of
 from tenfold.train.schedule import learning_rate
 from tenfold.train.state import State, optimizer_shardings, tree_shardings
+
+WORTH_IT = 0.95
+"""Of the tokens of rows with an answer each, the share below which rows with all answers are taken."""
 
 
 @dataclass
@@ -42,12 +48,13 @@ class Work:
         recipe, policy = self.comparison.recipe, self.comparison.reward_model is None
         self.answers, longest, answer = self._sizes([*self.train, *self.held_out], recipe.model.context)
         self.width = min(-(-longest // 8) * 8, recipe.model.context) + policy  # of which the last is a target alone
+        config = replace(recipe.model, expert_capacity=0.0)  # no token is dropped for its neighbours' sake
+        self.fork = self._fork_width(config, self.answers * self.width)
         self.rate = learning_rate(recipe.optimizer, batch_schedule(recipe), recipe.train.steps)
         self.declared = trained_params(recipe.model, recipe.lora) if policy else headed_params(recipe.model, recipe.lora)
         optimizer = adamw_of(recipe.optimizer, self.declared, self.rate)
         self.members = self.comparison.reward_model.ensemble if self.comparison.reward_model else 1
         self.declared = of_members(self.declared, self.members)
-        config = replace(recipe.model, expert_capacity=0.0)  # no token is dropped for its neighbours' sake
         self.judge = Judge(self.comparison.method, config, weights_of(recipe), optimizer, self.tokenizer.vocab, answer)
         opt_state = optimizer_shardings(self.declared, optimizer, self.mesh)
         self.where = State(sharding(self.mesh, ()), tree_shardings(self.declared, self.mesh), opt_state)  # type: ignore[arg-type]
@@ -68,6 +75,16 @@ class Work:
             return 2, min(max(start for _, start in rows) + answer, room), answer
         return max(len(each.answers) for each in everything), max(len(ids) for ids, _ in rows), answer
 
+    def _fork_width(self, config: ModelConfig, apart: int) -> int:
+        """Tokens of rows that read a prompt once; 0 where answers go by themselves, in `apart` tokens: that is all but DPO, and models that
+        cannot do it, and prompts so short that it is not worth its wider attention."""
+        if not self.comparison.dpo:
+            return 0
+        with jax.set_mesh(self.mesh):
+            able = takes_forks(config)
+        width = -(-fork_length([*self.train, *self.held_out], self.tokenizer, config.context) // 8) * 8
+        return width if able and width < WORTH_IT * apart else 0
+
     def share(self, member: int) -> list[Any]:
         """What a member learns from."""
         if self.members == 1:
@@ -77,7 +94,10 @@ class Work:
         return [self.train[i] for i in own_share(len(self.train), share, seed)]
 
     def rows(self, items: Sequence[Any]) -> Any:
-        """Ranked, or LabelledRows."""
+        """Ranked, Forks or LabelledRows."""
         if self.comparison.kto:
             return labelled_rows(items, self.tokenizer, self.comparison.recipe.model.context, self.width)
-        return ranked(items, self.tokenizer, self.comparison.recipe.model.context, self.answers, self.width)
+        room = self.comparison.recipe.model.context
+        if self.fork:
+            return forked(items, self.tokenizer, room, self.answers, self.fork, self.judge.most)
+        return ranked(items, self.tokenizer, room, self.answers, self.width)

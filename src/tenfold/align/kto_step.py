@@ -17,7 +17,7 @@ from tenfold.objectives.preference import implicit_rewards, kto_loss, kto_refere
 from tenfold.train.state import State
 
 
-def row_logprobs(judge: Judge, params: Params, rows: LabelledRows, k: int) -> jax.Array:
+def kto_logprobs(judge: Judge, params: Params, rows: LabelledRows, k: int) -> jax.Array:
     """f32[N]: log-probabilities of the answers in the k-th row of each example."""
     return answer_logprobs(judge, params, rows.tokens_NKS[:, k], rows.mask_NKS[:, k])
 
@@ -27,13 +27,13 @@ def kto_learn(judge: Judge, state: State, base: Params | None, start: Params | N
     method = judge.method
     assert isinstance(method, Kto) and start is not None  # a policy learns beside what it started from
     weights = judge.weights(state.params, base, None)
-    logp_AN, ref_AN = (jax.lax.map(lambda some, p=p: row_logprobs(judge, p, some, 1), rows) for p in (weights, start))
+    logp_AN, ref_AN = (jax.lax.map(lambda some, p=p: kto_logprobs(judge, p, some, 1), rows) for p in (weights, start))
     kl = kto_reference(logp_AN, ref_AN, rows.real_NK[..., 1])
     whole = jnp.maximum(rows.real_NK[..., 0].sum(), 1)
 
     def objective(trained, some):
-        logp_N = row_logprobs(judge, judge.weights(trained, base, None), some, 0)
-        ref_N = jax.lax.stop_gradient(row_logprobs(judge, start, some, 0))
+        logp_N = kto_logprobs(judge, judge.weights(trained, base, None), some, 0)
+        ref_N = jax.lax.stop_gradient(kto_logprobs(judge, start, some, 0))
         sums = kto_sums(method, logp_N, ref_N, some.good_N, some.real_NK[:, 0], kl)
         return sums.loss / whole, sums
 
@@ -55,5 +55,5 @@ def kto_sums(method: Kto, logp_N, ref_N, good_N, real_N, kl) -> Judged:
 def kto_looked(judge: Judge, trained: Params, base: Params | None, start: Params, rows: LabelledRows) -> tuple[jax.Array, jax.Array]:
     """f32[N, K] each: log-probabilities of both answers of each example, by the policy and by its start."""
     both = (judge.weights(trained, base, None), start)
-    policy_NK, ref_NK = (jnp.stack([row_logprobs(judge, params, rows, k) for k in (0, 1)], 1) for params in both)
+    policy_NK, ref_NK = (jnp.stack([kto_logprobs(judge, params, rows, k) for k in (0, 1)], 1) for params in both)
     return policy_NK, ref_NK

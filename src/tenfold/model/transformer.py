@@ -74,18 +74,18 @@ def forward(
 ) -> Output:
     """The head's input for each token: the last hidden state, normed, f32[B, T, D].
 
-    `segments_BT` numbers the documents packed in a row; where it is given, positions see only their own document.
+    `segments_BT` numbers the documents packed in a row; where it is given, positions see only their own document, and what is SHARED.
     `cache` holds what earlier calls saw: row b's tokens stand at positions `cache.length_B[b] + [0, T)`.
     `real_B` says how many of each row's tokens are real, what follows being padding that a cache need not keep; None: all.
     `encoded`, from `encode`, is what an encoder-decoder's decoder attends to.
     `tree` says that rows are forests of texts that begin alike (attention/tree.py): they may be longer than the context, but not deeper.
-    `places_BT` is where each token stands in its own document, for learned positions to count from there; the other kinds know distances
-    only, which are the same inside a document wherever it stands.
+    `places_BT` is where each token stands in its own document, for positions to count from there; rows may then be longer than the context.
+    Kinds other than learned ones know distances only, which are the same inside a document wherever it stands.
     """
     B, T = tokens_BT.shape
     if tree is not None and (cache is not None or segments_BT is not None or not takes_trees(config)):
         raise ValueError("rows that are trees go without a cache and segments, and with dense or banded causal attention on whole rows")
-    if cache is None and tree is None and T > config.context:
+    if cache is None and tree is None and places_BT is None and T > config.context:
         raise ValueError(f"{T} tokens in a row, but the model knows {config.context} positions")
     if (encoded is None) != (config.encoder_layers == 0):
         raise ValueError("an encoder-decoder's decoder takes what `encode` returns, and no other model does")
@@ -97,6 +97,8 @@ def forward(
     start_B = jnp.zeros(B, jnp.int32) if cache is None else cache.length_B
     if tree is not None:
         positions_BT = tree.positions_BT
+    elif places_BT is not None and cache is None:
+        positions_BT = places_BT
     else:
         positions_BT = constrain(jnp.arange(T)[None], None, "positions") if cache is None else start_B[:, None] + jnp.arange(T)
     alone = cache is None or cache.empty

@@ -16,6 +16,7 @@ from tenfold.model.matmul import dot, fixed, inner
 
 HIDDEN = -1e30  # the score of a key that may not be seen; its weight is exactly 0
 NOBODY = -1  # the document of a position that fills up: it sees nothing and nothing sees it
+SHARED = -2  # the document of a beginning that what follows it in the row sees, of whatever document that is
 
 
 class Pattern(NamedTuple):
@@ -38,7 +39,8 @@ class Pattern(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def blocked_attention(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern: Pattern) -> jax.Array:
     """f32[B, T, H, K]: each query sees itself and what comes before: all of it, or the `window` - 1 positions nearest; with segments,
-    only those of its own document. Softmax and sums are f32; q * scale, k, v and the unnormalised weights are rounded to `dtype`.
+    only those of its own document and SHARED ones. Softmax and sums are f32; q * scale, k, v and the unnormalised weights are rounded to
+    `dtype`.
     """
     return _forward(q_BTHK, k_BTHK, v_BTHK, segments_BT, pattern)[0]
 
@@ -63,7 +65,8 @@ def _seen(queries: tuple[int, int], keys: tuple[int, int], pattern: Pattern, seg
     if pattern.causal:
         seen = t >= s if pattern.window is None else (t >= s) & (t - s < pattern.window)
     if segments_BHT is not None:
-        same = segments_BHT[:, :, slice(*queries), None] == segments_BHT[:, :, None, slice(*keys)]
+        own, other = segments_BHT[:, :, slice(*queries), None], segments_BHT[:, :, None, slice(*keys)]
+        same = (own == other) | (other == SHARED)
         seen = same if seen is None else seen & same
     return seen
 

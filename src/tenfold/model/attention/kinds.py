@@ -38,6 +38,12 @@ def takes_trees(config: ModelConfig) -> bool:
     return config.causal and not config.encoder_layers and not dilated and xpos_decay(config) is None and sequence_parts() == 1
 
 
+def takes_forks(config: ModelConfig) -> bool:
+    """Whether rows may hold documents with a SHARED beginning: dense causal attention on whole rows that counts no distances itself."""
+    dense = all(isinstance(kind, Dense) for kind in config.kinds)
+    return dense and takes_trees(config) and config.positions not in ("alibi", "relative")
+
+
 def attend(
     kind: AttentionKind,
     config: ModelConfig,
