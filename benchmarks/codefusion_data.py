@@ -12,14 +12,16 @@ and a tokenizer of what they are with slots.
     cf       first: rules made up by tenfold.codefusion.rules.generate                         second: the released pairs, and such rules
 
 Code that has no description gets words of its own, shuffled, some left out: it teaches to copy names. Of rules, the texts name the columns
-of the item's table, each behind what a rule calls it, and have c[1] behind the words that are column 1's name. Made-up rules take their
-words from tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or token, and texts
-with spaces around quotes that code has not: a word is then the same tokens in text and code. Variants are codefusion_variants.py's. Nothing
-of all this has the text or the code of a test item, but released pairs may: those items are not new to `score`.
+of the item's table, each behind what a rule calls it and what it holds, and have c[1] behind the words that are column 1's name. Made-up
+rules take their words from tldr-pages, so that none is known by heart. Rules and Python are written with a space before each argument or
+token, and texts with spaces around quotes that code has not: a word is then the same tokens in text and code. Variants are
+codefusion_variants.py's. Nothing of all this has the text or the code of a test item, but released pairs may: those items are not new to
+`score`.
 """
 
 import argparse
 import ast
+import datetime
 import gzip
 import io
 import json
@@ -27,7 +29,8 @@ import random
 import re
 import sysconfig
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,6 +39,7 @@ from codefusion_variants import varied
 
 from tenfold.codefusion.data import Example, deduplicated, read_examples
 from tenfold.codefusion.languages import form, problem
+from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.rules.generate import generate
 from tenfold.codefusion.rules.phrases import own_words
 from tenfold.codefusion.slots import said_words, slotted_example, write_words
@@ -54,6 +58,7 @@ MADE, MADE_AGAIN, OFTEN = 100_000, 20_000, 10
 VARIANTS = 15
 """Tried of each released pair."""
 COLUMN = " | "
+KINDS = {float: "number", int: "number", str: "text", datetime.date: "date", datetime.datetime: "date"}
 SHORTEST = 3
 """Letters of a word that made-up rules take."""
 WORDS = {"bash": r"\S+", "python": r"'[^']*'|\w+"}
@@ -100,12 +105,23 @@ def pages(source: Path) -> list[dict]:
     return [{"text": text, "code": code} for text, code in bare if text.strip() and code.strip()]
 
 
-def described(example: Example) -> str:
+def described(example: Example, with_kinds: bool = True) -> str:
     """A rule's text with the columns that it speaks of marked, and those of the table; as it is where the one column is called Value."""
     header = [str(name) for name in example.data[0]] if example.data else []
     if not header or header[:2] == ["Index", "Value"]:
         return example.text or ""
-    return COLUMN.join([marked(example.text or "", header), *(f"c[{i}] {name}" for i, name in enumerate(header))])
+    kinds = kinds_of(example.data) if with_kinds else [""] * len(header)
+    columns = (f"c[{i}] {kind}{name}" for i, (kind, name) in enumerate(zip(kinds, header, strict=True)))
+    return COLUMN.join([marked(example.text or "", header), *columns])
+
+
+def kinds_of(data: Sequence[Sequence]) -> list[str]:
+    """What most cells of each column are, with a space behind it; nothing where there are no cells."""
+    table, found = read_table(data), []
+    for i in range(len(table.header)):
+        kinds = Counter(KINDS[type(cell)] for cell in table.column(i) if type(cell) in KINDS)
+        found.append(f"{kinds.most_common(1)[0][0]} " if kinds else "")
+    return found
 
 
 def marked(text: str, header: list[str]) -> str:
@@ -137,8 +153,10 @@ def roomy(language: str, code: str) -> str:
 
 
 def made_up(count: int, seed: int, words: list[str]) -> list[dict]:
-    examples = [Example(item.text, item.code, data=(item.table.header,)) for item in generate(count, seed, words=words)]
-    return [{"text": described(example), "code": example.code} for example in examples]
+    """Rules and their texts; every third says nothing of what columns hold, as where a table has no rows."""
+    items = generate(count, seed, words=words)
+    examples = (Example(item.text, item.code, data=(item.table.header, *item.table.rows)) for item in items)
+    return [{"text": described(example, n % 3 > 0), "code": example.code} for n, example in enumerate(examples)]
 
 
 def pairs(file: Path, language: str) -> list[dict]:

@@ -40,7 +40,7 @@ class Rote:
     tokenizer: Tokens = field(default_factory=Tokens)
 
     def slotted(self, texts):
-        return [Slotted(text, ()) for text in texts]
+        return [Slotted(text, {}) for text in texts]
 
     def generate(self, texts, how, places=None, cut=False):
         places = range(len(texts)) if places is None else places

@@ -9,9 +9,10 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import codefusion_data  # noqa: E402
-from codefusion_data import first_and_second, marked, roomy, roomy_text  # noqa: E402
+from codefusion_data import described, first_and_second, marked, roomy, roomy_text  # noqa: E402
 from codefusion_variants import varied  # noqa: E402
 
+from tenfold.codefusion.data import Example  # noqa: E402
 from tenfold.codefusion.languages import form
 
 WORDS = ("archive", "reactor", "server")
@@ -31,6 +32,14 @@ def test_columns_are_marked_where_they_are_spoken_of():
     assert marked("due date before order date", header) == "due date c[2] before order date c[1]"
     assert marked("dates after the order", header) == "dates after the order c[1]"  # Date is the word of two
     assert marked("totally blank", header) == "totally blank"
+
+
+def test_a_rules_text_names_the_tables_columns_and_what_they_hold():
+    data = (("Name", "Score", "Born", "Note"), ("a", 3.0, "2020-01-31", None), ("b", "4", "2021-02-01", None))
+    item = Example("scores above 5", "GreaterThan(c[1], 5)", data=data)
+    assert described(item) == "scores c[1] above 5 | c[0] text Name | c[1] number Score | c[2] date Born | c[3] Note"
+    assert described(item, with_kinds=False) == "scores c[1] above 5 | c[0] Name | c[1] Score | c[2] Born | c[3] Note"
+    assert described(Example("above 5", "x", data=(("Index", "Value", "Point"),))) == "above 5"
 
 
 def test_a_variant_swaps_what_text_and_code_share():

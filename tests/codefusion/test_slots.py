@@ -11,41 +11,49 @@ from tenfold.cli import main
 from tenfold.codefusion.data import Example
 from tenfold.codefusion.generate import load_fusion
 from tenfold.codefusion.settings import Sampling
-from tenfold.codefusion.slots import SLOTS, filled, read_words, said_words, slotted, slotted_example, with_slots
+from tenfold.codefusion.slots import GLAGOLITIC, MOST, OGHAM, RUNES, filled, read_words, said_words, slotted, slotted_example, with_slots
 from tenfold.codefusion.train import train_fusion
 from tenfold.errors import UserError
 from tenfold.train.recipe import OptimizerConfig
 from tiny_fusion import AUTOREGRESSIVE, tiny_fusion
 
 KNOWN = frozenset({"copy", "to", "the", "file", "rows", "above"})
-A, B, C = SLOTS[:3]
+A, B, C = RUNES[:3]
 TEXTS = st.text(st.sampled_from("abcfileto 019._-/*~$%\"'()[]{}|,\n"), max_size=60)
 
 
 def test_words_that_are_not_known_are_slots():
-    found = slotted("Copy the file a.txt to '/mnt/b'. Then a.txt above 5%, $5 and c[1]!", KNOWN)
-    assert found.text == f"Copy the file {A} to '{B}'. {C} {A} above {SLOTS[3]}%, ${SLOTS[3]} {SLOTS[4]} {SLOTS[5]}!"
-    assert found.values == ("a.txt", "/mnt/b", "Then", "5", "and", "c[1]")
-    assert with_slots("cp a.txt /mnt/b", found.values) == f"cp {A} {B}"
-    assert filled(f"cp {A} {B} {SLOTS[20]}", found.values) == f"cp a.txt /mnt/b {SLOTS[20]}"
+    """Of three scripts, each counted by itself; sentences' ends and signs are no part of words."""
+    found = slotted("Copy the file a.txt to /mnt/b. Then a.txt above 5%, $5 and c[1], 1.5!", KNOWN)
+    five, half = OGHAM[:2]
+    assert found.text == f"Copy the file {A} to {B}. {C} {A} above {five}%, ${five} {RUNES[3]} {GLAGOLITIC[0]}, {half}!"
+    assert list(found.slots) == ["a.txt", "/mnt/b", "Then", "5", "and", "c[1]", "1.5"]
+    assert with_slots("cp a.txt /mnt/b", found.slots) == f"cp {A} {B}"
+    assert filled(f"cp {A} {B} {RUNES[20]}", found.slots) == f"cp a.txt /mnt/b {RUNES[20]}"
+
+
+@pytest.mark.parametrize("quote", ["'", '"', "`"])
+def test_quoted_words_are_slots_though_they_are_known(quote):
+    assert slotted(f"copy {quote} the file {quote} to file", KNOWN).text == f"copy {quote} {A} {B} {quote} to {B}"
+    assert slotted("the file's rows' above", KNOWN).text == f"the file'{A} rows' above", "an apostrophe opens no quotes"
 
 
 def test_only_whole_words_of_code_are_slots():
-    assert with_slots("f(x, xs, x.y, -x)", ("x",)) == f"f({A}, xs, {A}.y, -x)"
-    assert with_slots("a.b a b", ("a", "a.b")) == f"{B} {A} b", "the longest first"
-    assert with_slots("ls", ()) == "ls"
+    assert with_slots("f(x, xs, x.y, -x)", {"x": A}) == f"f({A}, xs, {A}.y, -x)"
+    assert with_slots("a.b a b", {"a": A, "a.b": B}) == f"{B} {A} b", "the longest first"
+    assert with_slots("ls", {}) == "ls"
 
 
 def test_words_that_are_too_many_stay():
-    text = " ".join(f"w{n}" for n in range(len(SLOTS) + 2)) + " w0"
-    assert slotted(text, frozenset()).text == " ".join([*SLOTS, f"w{len(SLOTS)}", f"w{len(SLOTS) + 1}", SLOTS[0]])
+    text = " ".join(f"w{n}" for n in range(MOST + 2)) + " 7 w0"
+    assert slotted(text, frozenset()).text == " ".join([*RUNES, f"w{MOST}", f"w{MOST + 1}", OGHAM[0], A])
 
 
 @given(TEXTS, TEXTS)
 def test_what_is_filled_is_what_was_there(text, code):
     found = slotted(text, KNOWN)
-    assert filled(found.text, found.values) == text
-    assert filled(with_slots(code, found.values), found.values) == code
+    assert filled(found.text, found.slots) == text
+    assert filled(with_slots(code, found.slots), found.slots) == code
 
 
 def test_words_to_know_are_said_and_not_copied():

@@ -1,6 +1,6 @@
 """Texts in, snippets out: batches of one size, whatever is asked for, so that one program samples them all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class FusionModel:
 
     def slotted(self, texts: Sequence[str]) -> list[Slotted]:
         """The texts as the model reads them."""
-        return [Slotted(text, ()) if self.words is None else slotted(text, self.words) for text in texts]
+        return [Slotted(text, {}) if self.words is None else slotted(text, self.words) for text in texts]
 
     def generate(
         self,
@@ -84,7 +84,7 @@ class FusionModel:
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
             bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
-        snippets = [self._snippet(found[:, row], bounds[row], read[text].values) for row, (text, _) in enumerate(rows)]
+        snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
         grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
         return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
 
@@ -131,9 +131,9 @@ class FusionModel:
             found += bound(self.params, self.config, *asked, jnp.uint32(how.seed), jnp.int32(pad), how.rank_by).tolist()
         return found[: len(rows)]
 
-    def _snippet(self, frames_FT, nats: float | None, values: Sequence[str]) -> Snippet:
+    def _snippet(self, frames_FT, nats: float | None, slots: Mapping[str, str]) -> Snippet:
         tokens = [trimmed(tokens_T, self.tokenizer.end_of_text) for tokens_T in frames_FT]
-        codes = [filled(self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]), values) for ids in tokens]
+        codes = [filled(self.tokenizer.decode([id for id in ids if id < self.tokenizer.vocab]), slots) for ids in tokens]
         return Snippet(codes[-1], tokens[-1], nats, codes)
 
     def _encoded(self, texts: Sequence[str], cut: bool) -> list[list[int]]:
@@ -160,7 +160,7 @@ class FusionModel:
             raise UserError(f"holes is {holes}, but must be at least 1: the tokens to be found at each {HOLE}.")
         given_BT = np.full((len(read), self.config.length), self.tokenizer.end_of_text, np.int32)
         for row, snippet in enumerate(given):
-            parts = self.tokenizer.encode_batch([with_slots(part, read[row].values) for part in snippet.split(HOLE)])
+            parts = self.tokenizer.encode_batch([with_slots(part, read[row].slots) for part in snippet.split(HOLE)])
             ids = [id for n, part in enumerate(parts) for id in [*([FREE] * holes if n else []), *part]]
             if FREE not in ids:
                 raise UserError(f"snippet {row + 1} is {snippet!r}, which has no {HOLE}: there is nothing to find.")
