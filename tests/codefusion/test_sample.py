@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tenfold.codefusion import sample, sample_tokens
-from tenfold.codefusion.generate import FusionModel
+from tenfold.codefusion.generate import FusionModel, Snippet, different_first
 from tenfold.codefusion.model import code_table, denoise, expected, init_fusion, keep_text, read_text
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
@@ -176,6 +176,19 @@ def test_the_programs_bytes_hold_the_weights(model):
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(model.params))
     found = model.program_bytes(Sampling(steps=2, batch=4))
     assert found is None or found > weights
+
+
+def test_the_best_of_more_are_kept_and_copies_come_last(model):
+    """Of the same draws: those with the least bounds, each once; of too few, copies fill up."""
+    how = Sampling(steps=2, samples=8, rank_by=2, batch=4)
+    every, best = model.generate(list(PAIRS)[:2], how), model.generate(list(PAIRS)[:2], replace(how, samples=3, draws=8))
+    for all_of_them, kept in zip(every, best, strict=True):
+        bounds = sorted({each.code: each.bound for each in all_of_them}.values())
+        assert len(bounds) >= 3 and [each.bound for each in kept] == bounds[:3] and len({each.code for each in kept}) == 3
+    a, b, c = (Snippet(code, [], None, [code]) for code in "aba")
+    assert different_first([a, b, c]) == [a, b, c] and different_first([a, c, b]) == [a, b, c]
+    with pytest.raises(UserError, match="draws is 8, samples 9 and rank_by 2"):
+        replace(how, samples=9, draws=8)
 
 
 def test_samples_are_grouped_ranked_and_fill_what_is_given(model):

@@ -62,7 +62,8 @@ class FusionModel:
         places: Sequence[int] | None = None,
         cut: bool = False,
     ) -> list[list[Snippet]]:
-        """`how.samples` snippets for each text, the likeliest first where they are ranked.
+        """`how.samples` snippets for each text, the likeliest first where they are ranked; with `how.draws`, of so many the likeliest that
+        differ, and copies of these only where too few do.
 
         `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. `places` are the
         numbers that each text's randomness goes by; None: 0, 1, 2, ... `cut`: texts that are too long are cut, as they are in training.
@@ -77,7 +78,8 @@ class FusionModel:
         given_BT = np.full((len(texts), config.length), FREE, np.int32)
         if given is not None:
             given_BT = self._given(given, read, holes)
-        rows = [(n, sample) for n in range(len(texts)) for sample in range(how.samples)]
+        drawn = how.draws or how.samples
+        rows = [(n, sample) for n in range(len(texts)) for sample in range(drawn)]
         found = np.concatenate(
             [self._batch(how, text_BS, real_BS, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
@@ -85,8 +87,9 @@ class FusionModel:
         if how.rank_by:
             bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
-        grouped = [snippets[n : n + how.samples] for n in range(0, len(snippets), how.samples)]
-        return [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
+        grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
+        ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
+        return [different_first(group)[: how.samples] for group in ranked] if how.draws else ranked
 
     def _batch(self, how: Sampling, text_BS, real_BS, given_BT, place_B, rows) -> np.ndarray:
         """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
@@ -173,6 +176,12 @@ class FusionModel:
             if snippet.endswith(HOLE):
                 given_BT[row, len(ids) :] = FREE  # an open end is as long as it takes
         return given_BT
+
+
+def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:
+    """In order, but for copies of those before, which come last."""
+    first = {snippet.code: number for number, snippet in reversed([*enumerate(snippets)])}
+    return [snippets[number] for number in sorted(range(len(snippets)), key=lambda number: first[snippets[number].code] != number)]
 
 
 def load_fusion(path: str) -> FusionModel:

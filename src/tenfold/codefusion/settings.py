@@ -37,6 +37,9 @@ class Sampling:
     """Looks at the snippet on the way, the last at its end. The steps must be a multiple."""
     samples: int = 1
     """Snippets for each text."""
+    draws: int = 0
+    """Snippets drawn for each text, of which the likeliest different ones are kept, by the bound that `rank_by` asks for; 0: as many as
+    `samples`, all of them kept."""
     rank_by: int = 0
     """Passes with which the model's own bound of each sample's likelihood is estimated, to sort by, best first; 0: in order of drawing."""
     batch: int = 64
@@ -44,12 +47,17 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "rank_by"):
+        for name in ("steps", "draws", "rank_by"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be 0 or more.")
         for name in ("frames", "samples", "batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1.")
+        if self.draws and (self.draws < self.samples or not self.rank_by):
+            raise UserError(
+                f"draws is {self.draws}, samples {self.samples} and rank_by {self.rank_by}, but the best of more are kept by their bound.\n"
+                "  Draw at least as many as are kept, and set rank_by, to 16 for example."
+            )
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta is {self.eta}, but must lie between 0 (DDIM) and 1 (the posterior's noise).")
         if not (math.isfinite(self.guidance) and self.guidance >= 0):
@@ -66,7 +74,7 @@ class Sampling:
     @property
     def compiled(self) -> "Sampling":
         """The settings without those that no sampler reads, which compiles for each of the others."""
-        return replace(self, samples=1, rank_by=0, batch=1, seed=0)
+        return replace(self, samples=1, draws=0, rank_by=0, batch=1, seed=0)
 
     def of_kind(self, kind: str, whole: int) -> "Sampling":
         """The settings without those that a model of this kind has none of; a masked one's steps are `whole`, its tokens, at most."""
