@@ -40,7 +40,7 @@ class Road:
     second: int
 
 
-ROADS = {"bash": Road(44, 44, 1500, 6000), "python": Road(40, 40, 1000, 3000), "cf": Road(20, 62, 9000, 2000)}
+ROADS = {"bash": Road(44, 44, 1500, 6000), "python": Road(40, 40, 1000, 3000), "cf": Road(20, 62, 9000, 3000)}
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, draws=16, rank_by=16, temperature=0.7, order="confident", estimate="decoder")
 CURVE_ITEMS = 89

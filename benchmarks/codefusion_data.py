@@ -55,6 +55,8 @@ LETTERS = (12, 100)
 """The least and the most of such a snippet."""
 MADE, MADE_AGAIN, OFTEN = 100_000, 20_000, 10
 """Rules to learn first; those, and the times that each released pair comes, after."""
+DRAWN = 300_000
+"""Rules drawn, of which those whose texts name no column of several are learned after, too."""
 VARIANTS = 15
 """Tried of each released pair."""
 COLUMN = " | "
@@ -152,11 +154,17 @@ def roomy(language: str, code: str) -> str:
     return wide if form(language, wide) == form(language, code) else code
 
 
-def made_up(count: int, seed: int, words: list[str]) -> list[dict]:
-    """Rules and their texts; every third says nothing of what columns hold, as where a table has no rows."""
+def made_up(count: int, seed: int, words: list[str], silent: int = 3) -> list[dict]:
+    """Rules and their texts; of `silent` one says nothing of what columns hold, as where a table has no rows (0: all do)."""
     items = generate(count, seed, words=words)
     examples = (Example(item.text, item.code, data=(item.table.header, *item.table.rows)) for item in items)
-    return [{"text": described(example, n % 3 > 0), "code": example.code} for n, example in enumerate(examples)]
+    return [{"text": described(example, not silent or n % silent > 0), "code": example.code} for n, example in enumerate(examples)]
+
+
+def unnamed(test: list[dict], words: list[str]) -> list[dict]:
+    """Made-up rules on larger tables whose texts name no column: what columns hold says which is meant. They are rare among the others."""
+    found = made_up(DRAWN, 2, words, silent=0)
+    return fresh("cf", test, [line for line in found if COLUMN in line["text"] and "c[" not in line["text"].split(COLUMN)[0]])
 
 
 def pairs(file: Path, language: str) -> list[dict]:
@@ -174,13 +182,8 @@ def words_to_copy(found: list[dict]) -> list[str]:
 
 def first_and_second(language: str, folder: Path, tldr: Path, test: list[dict]) -> tuple[list[dict], list[dict]]:
     """What is learned first and after; nothing made or found has text or code of a test item."""
-    rng = random.Random(0)
+    rng, new = random.Random(0), partial(fresh, language, test)
     released = pairs(folder / f"{language}_train.jsonl", language)
-
-    def new(lines: Iterable[dict]) -> list[dict]:
-        split = deduplicated(as_examples(test), as_examples(lines), partial(form, language))
-        return [{"text": each.text, "code": each.code} for each in split.new]
-
     words = words_to_copy(pages(tldr))
     if language == "cf":
         without_data = [{"text": line["text"], "code": line["code"]} for line in released]
@@ -191,6 +194,12 @@ def first_and_second(language: str, folder: Path, tldr: Path, test: list[dict]) 
     lines = (folder / "pretrain_bash.txt").read_text(encoding="utf-8").splitlines()
     rng.shuffle(lines)
     return new([*pages(tldr), *islice(snippets("bash", iter(lines), rng), SNIPPETS)]), released
+
+
+def fresh(language: str, test: list[dict], lines: Iterable[dict]) -> list[dict]:
+    """Those that have neither the text nor the code of a test item."""
+    split = deduplicated(as_examples(test), as_examples(lines), partial(form, language))
+    return [{"text": each.text, "code": each.code} for each in split.new]
 
 
 def known_words(*parts: list[dict]) -> frozenset[str]:
@@ -214,17 +223,18 @@ def write_language(language: str, folder: Path, tldr: Path, out: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     test = pairs(folder / f"{language}_test.jsonl", language)
     first, second = first_and_second(language, folder, tldr, test)
-    for line in [*first, *second]:
+    rare = unnamed(test, words_to_copy(pages(tldr))) if language == "cf" else []  # words and tokens are learned without them
+    for line in [*first, *second, *rare]:
         line |= {"text": roomy_text(language, line["text"]), "code": roomy(language, line["code"])}
     for line in test:
         line["text"] = roomy_text(language, line["text"])
-    for name, lines in (("first", first), ("second", second), ("test", test)):
+    for name, lines in (("first", first), ("second", second + rare), ("test", test)):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     known = known_words(second) if language == "python" else known_words(first, second)  # of Python's first, all words are copied
     write_words(out / "words.txt", known)
     some = [slotted_example(each, known) for each in as_examples(first[::5] + second)]
     train_tokenizer([part or "" for each in some for part in (each.text, each.code)], VOCABS[language]).save(out / "tokenizer")
-    return f"{language}: {len(first):,} to learn first, {len(second):,} after, {len(test):,} to test"
+    return f"{language}: {len(first):,} to learn first, {len(second) + len(rare):,} after, {len(test):,} to test"
 
 
 def main() -> None:
@@ -232,8 +242,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("tldr", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--languages", nargs="+", choices=list(VOCABS), default=list(VOCABS))
     options = parser.parse_args()
-    for language in VOCABS:
+    for language in options.languages:
         print(write_language(language, options.folder, options.tldr, options.out / language), flush=True)
 
 
