@@ -78,7 +78,7 @@ def test_phases_have_their_tasks():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train"], "'train' is not something to do with code.\n  Say pretrain, finetune, generate or score."),
+        (["train"], "'train' is not something to do with code.\n  Say pretrain, finetune, words, generate or score."),
         (["pretrain", "codefusion-large"], "'codefusion-large' is neither a recipe nor a file.\n  Recipes: codefusion,"),
         (["pretrain", "codefusion-small"], "data.paths is empty: there is nothing to learn from.\n  Name files with --data."),
         (["pretrain", "codefusion-small", "--data", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
