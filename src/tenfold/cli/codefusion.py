@@ -96,7 +96,7 @@ def _words(argv: list[str]) -> int:
     class Words:
         """Writes the words of texts that are to be known: those of one text in a thousand, two at least, whose code seldom copies them."""
 
-        files: tyro.conf.Positional[tuple[str, ...]]
+        files: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="FILE")]
         """Lines {"text": ..., "code": ...}."""
         out: Path
         """A word a line, for --data.words."""
