@@ -81,9 +81,10 @@ class Work:
         if not self.comparison.dpo:
             return 0
         with jax.set_mesh(self.mesh):
-            able = takes_forks(config)
+            if not takes_forks(config):
+                return 0
         width = -(-fork_length([*self.train, *self.held_out], self.tokenizer, config.context) // 8) * 8
-        return width if able and width < WORTH_IT * apart else 0
+        return width if width < WORTH_IT * apart else 0
 
     def share(self, member: int) -> list[Any]:
         """What a member learns from."""

@@ -137,7 +137,8 @@ def _generate(argv: list[str]) -> int:
         raise UserError(f'no text is given.\n  Say tenfold codefusion generate {options.run} --text "sort a list".')
     from tenfold.recipes.codefusion import write_snippets
 
-    settings = replace(options.settings, batch=min(options.settings.batch, len(options.text) * options.settings.samples))
+    how = options.settings
+    settings = replace(how, batch=min(how.batch, len(options.text) * (how.draws or how.samples)))
     write_snippets(options.run, options.text, settings, options.given or None, options.holes)
     return 0
 
