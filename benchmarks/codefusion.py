@@ -3,10 +3,12 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--curve 4 16 64] [--embeddings MODEL]
+        [--retrieved 20]
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that
-are done into one table: DIR/scores/LANGUAGE. Both go on where they were stopped. One process a core is the quickest:
+are done into one table, DIR/scores/LANGUAGE; with codes of the nearest pairs beside the drawn ones, DIR/scores/LANGUAGE-retrieved. Both
+commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
@@ -40,7 +42,7 @@ class Road:
     second: int
 
 
-ROADS = {"bash": Road(44, 44, 1500, 6000), "python": Road(40, 40, 1000, 3000), "cf": Road(20, 62, 9000, 3000)}
+ROADS = {"bash": Road(33, 36, 2000, 8000), "python": Road(36, 36, 1000, 4000), "cf": Road(20, 62, 9000, 3000)}
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, draws=16, rank_by=16, temperature=0.7, order="confident", estimate="decoder")
 CURVE_ITEMS = 89
@@ -77,7 +79,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     return path
 
 
-def score(out: Path, language: str, curve: tuple[int, ...], embeddings: str | None) -> None:
+def score(out: Path, language: str, curve: tuple[int, ...], embeddings: str | None, retrieved: int) -> None:
     runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in KINDS]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data = out / "data" / language
@@ -85,12 +87,12 @@ def score(out: Path, language: str, curve: tuple[int, ...], embeddings: str | No
         str(data / "test.jsonl"),
         language,
         (str(data / "second.jsonl"), str(data / "first.jsonl")),
-        sampling=SAMPLING,
+        sampling=replace(SAMPLING, retrieved=retrieved),
         curve=curve,
         curve_limit=CURVE_ITEMS,
         embeddings=embeddings,
     )
-    score_runs(done, settings, out / "scores" / language)
+    score_runs(done, settings, out / "scores" / (f"{language}-retrieved" if retrieved else language))
 
 
 def main() -> None:
@@ -102,10 +104,11 @@ def main() -> None:
     parser.add_argument("--only-second", action="store_true")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
+    parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
     options = parser.parse_args()
     for language in options.languages:
         if options.what == "score":
-            score(options.out, language, tuple(options.curve), options.embeddings)
+            score(options.out, language, tuple(options.curve), options.embeddings, options.retrieved)
             continue
         for kind in options.kinds:
             if options.only_second:

@@ -19,6 +19,7 @@ def test_the_nearest_text_comes_first_and_codes_are_different():
     found = Retrieval(TRAIN).answers(["Sort the list"], 5)[0]
     assert [each.code for each in found] == ["x.sort()", "x.reverse()", "open(p)"]
     assert found[0].cosine == pytest.approx(1) and found[2].cosine == 0
+    assert [each.text for each in found] == ["sort the list", "reverse the list", "open a file"]
 
 
 def test_weights_are_tf_idf_of_unit_length():

@@ -28,6 +28,7 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion finetune codefusion-small --from runs/first --data pairs.jsonl --out runs/second
     tenfold codefusion words pairs.jsonl --out words.txt      with --data.words words.txt, all other words are copied, not spelled
     tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
+    tenfold codefusion generate runs/second --text "sort a list" --rank-by 16 --retrieved 20 --near pairs.jsonl
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
     tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --curve 1 4 16 64
 
@@ -131,6 +132,8 @@ def _generate(argv: list[str]) -> int:
         """What is known of each snippet, with <hole> where tokens are to be found."""
         holes: int = 8
         """Tokens to be found at each <hole>; one at the end is as long as it takes."""
+        near: tuple[str, ...] = ()
+        """Files of training pairs, in which --retrieved looks."""
 
     options = parse(Generate, argv[1:], "tenfold codefusion generate")
     if not options.text:
@@ -139,7 +142,7 @@ def _generate(argv: list[str]) -> int:
 
     how = options.settings
     settings = replace(how, batch=min(how.batch, len(options.text) * (how.draws or how.samples)))
-    write_snippets(options.run, options.text, settings, options.given or None, options.holes)
+    write_snippets(options.run, options.text, settings, options.given or None, options.holes, options.near)
     return 0
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.config import FusionConfig
+from tenfold.codefusion.drafts import draft, fused
+from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.rows import text_rows, trimmed
 from tenfold.codefusion.run import read_fusion_run
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
@@ -34,7 +36,7 @@ class Snippet:
     tokens: list[int]
     """Before the first pad."""
     bound: float | None
-    """An upper bound of -log p(code | text) in nats, where samples are ranked."""
+    """An upper bound of -log p(code | text) in nats, where samples are ranked; None of retrieved code that is too long."""
     frames: list[str]
     """How the snippet looked on the way; the last is `code`."""
 
@@ -61,17 +63,23 @@ class FusionModel:
         holes: int = 8,
         places: Sequence[int] | None = None,
         cut: bool = False,
+        near: Retrieval | None = None,
     ) -> list[list[Snippet]]:
         """`how.samples` snippets for each text, the likeliest first where they are ranked; with `how.draws`, of so many the likeliest that
         differ, and copies of these only where too few do.
 
         `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. `places` are the
         numbers that each text's randomness goes by; None: 0, 1, 2, ... `cut`: texts that are too long are cut, as they are in training.
+        `near` is where `how.retrieved` codes of each text's nearest ones come from; then fewer than `how.samples` come back where there are
+        not so many different ones.
         Raises UserError for a text or a snippet that is too long, and for settings that the model has none of.
         """
         how = how or Sampling()
         config, pad = self.config, self.tokenizer.end_of_text
         how.check(config.kind, config.steps if config.kind == "codefusion" else config.length)
+        if how.retrieved and (near is None or given is not None):
+            wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
+            raise UserError(f"retrieved is {how.retrieved}, but {wrong}.\n  Name training pairs with --near, and no --given.")
         read = self.slotted(texts)
         text_BS, real_BS = text_rows(self._encoded([each.text for each in read], cut), config, pad)
         place_B = np.arange(len(texts)) if places is None else np.asarray(places)
@@ -88,8 +96,27 @@ class FusionModel:
             bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
         grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
+        if near is not None and how.retrieved:
+            drafts = self._drafts(how, near, texts, read, text_BS, real_BS)
+            return [_together(group, extra)[: how.samples] for group, extra in zip(grouped, drafts, strict=True)]
         ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
         return [different_first(group)[: how.samples] for group in ranked] if how.draws else ranked
+
+    def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text_BS, real_BS) -> list[list[Snippet]]:
+        """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
+        found = near.answers(texts, how.retrieved)
+        codes = [(n, draft(each, read[n], self.words)) for n, group in enumerate(found) for each in group]
+        encoded = self.tokenizer.encode_batch([code for _, code in codes])
+        fits = [number for number, ids in enumerate(encoded) if len(ids) <= self.config.length]
+        code_BT = np.full((len(fits), self.config.length), self.tokenizer.end_of_text, np.int32)
+        for row, number in enumerate(fits):
+            code_BT[row, : len(encoded[number])] = encoded[number]
+        nats = dict(zip(fits, self._bounds(how, text_BS, real_BS, code_BT, [codes[number] for number in fits]), strict=True))
+        drafts: list[list[Snippet]] = [[] for _ in texts]
+        for number, (n, code) in enumerate(codes):
+            written = filled(code, read[n].slots)
+            drafts[n].append(Snippet(written, encoded[number], nats.get(number), [written]))
+        return drafts
 
     def _batch(self, how: Sampling, text_BS, real_BS, given_BT, place_B, rows) -> np.ndarray:
         """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
@@ -176,6 +203,12 @@ class FusionModel:
             if snippet.endswith(HOLE):
                 given_BT[row, len(ids) :] = FREE  # an open end is as long as it takes
         return given_BT
+
+
+def _together(drawn: Sequence[Snippet], drafts: Sequence[Snippet]) -> list[Snippet]:
+    """What was drawn and the drafts in one order."""
+    both = [*drawn, *drafts]
+    return [both[n] for n in fused([each.code for each in both], [each.bound for each in both], len(drawn))]
 
 
 def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tenfold.codefusion.candidates import Candidate
+from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.settings import Sampling
 from tenfold.corpus.files import fingerprint, write_atomically
 from tenfold.errors import UserError
@@ -33,10 +34,12 @@ def sampled(
     places: Sequence[int],
     folder: Path,
     progress: Callable[[int, int], None],
+    near: Retrieval | None = None,
 ) -> list[Answer]:
     """The samples of `texts[place]` for each of the places, from the folder where they are there. `texts` are those of the whole file: an
-    item's samples are the same whatever is asked beside it."""
-    path = folder / f"{candidate.name.replace('/', '-')}-{_key(candidate, how, texts)}.jsonl"
+    item's samples are the same whatever is asked beside it. `near`: where `how.retrieved` codes come from."""
+    near = near if how.retrieved else None
+    path = folder / f"{candidate.name.replace('/', '-')}-{_key(candidate, how, texts, near)}.jsonl"
     found = _read(path)
     missing = [place for place in places if place not in found]
     done = len(places) - len(missing)
@@ -46,7 +49,7 @@ def sampled(
         with path.open("a", encoding="utf-8") as file:
             for first in range(0, len(missing), how.batch):  # so many texts fill so many batches
                 some = missing[first : first + how.batch]
-                for place, answer in zip(some, _ask(candidate, how, [texts[place] for place in some], some), strict=True):
+                for place, answer in zip(some, _ask(candidate, how, [texts[place] for place in some], some, near), strict=True):
                     found[place] = answer
                     file.write(json.dumps({"place": place, **_said(answer)}) + "\n")
                 file.flush()
@@ -55,8 +58,8 @@ def sampled(
     return [found[place] for place in places]
 
 
-def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequence[int]) -> list[Answer]:
-    found = candidate.model.generate(texts, how, places=places, cut=True)
+def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequence[int], near: Retrieval | None) -> list[Answer]:
+    found = candidate.model.generate(texts, how, places=places, cut=True, near=near)
     frames = [[snippet.frames for snippet in group] if how.frames > 1 else [] for group in found]
     return [
         Answer([snippet.code for snippet in group], [snippet.bound for snippet in group], looks)
@@ -64,9 +67,10 @@ def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequ
     ]
 
 
-def _key(candidate: Candidate, how: Sampling, texts: Sequence[str]) -> str:
+def _key(candidate: Candidate, how: Sampling, texts: Sequence[str], near: Retrieval | None) -> str:
     settings = {name: value for name, value in asdict(how).items() if name != "batch"}
-    return fingerprint(candidate.about["fingerprint"], candidate.about["tokenizer"], candidate.about["words"], settings, list(texts))
+    pairs = None if near is None else [near.texts, near.codes]
+    return fingerprint(candidate.about["fingerprint"], candidate.about["tokenizer"], candidate.about["words"], settings, list(texts), pairs)
 
 
 def _said(answer: Answer) -> dict:

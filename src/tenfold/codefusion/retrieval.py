@@ -24,6 +24,7 @@ class Found:
 
     code: str
     cosine: float
+    text: str
 
 
 class Retrieval:
@@ -31,14 +32,14 @@ class Retrieval:
 
     def __init__(self, train: Sequence[Example]):
         self.codes = [example.code for example in train if example.text]
-        texts = [example.text for example in train if example.text]
-        words = [_words(text) for text in texts]
+        self.texts = [example.text for example in train if example.text]
+        words = [_words(text) for text in self.texts]
         self.place = {word: n for n, word in enumerate(sorted({word for each in words for word in each}))}
         seen_V = np.zeros(len(self.place))
         for each in words:
             for word in set(each):
                 seen_V[self.place[word]] += 1
-        self.weight_V = np.log((1 + len(texts)) / (1 + seen_V)) + 1
+        self.weight_V = np.log((1 + len(words)) / (1 + seen_V)) + 1
         self.rows_NV = self._rows(words)
 
     def answers(self, texts: Sequence[str], most: int) -> list[list[Found]]:
@@ -53,7 +54,7 @@ class Retrieval:
     def _nearest(self, cosine_N: np.ndarray, most: int) -> list[Found]:
         different: dict[str, Found] = {}
         for n in np.argsort(-np.round(cosine_N, 12), kind="stable"):
-            different.setdefault(" ".join(self.codes[n].split()), Found(self.codes[n], float(cosine_N[n])))
+            different.setdefault(" ".join(self.codes[n].split()), Found(self.codes[n], float(cosine_N[n]), self.texts[n]))
             if len(different) == most:
                 break
         return list(different.values())

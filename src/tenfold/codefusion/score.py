@@ -123,7 +123,7 @@ class _Scoring:
         def told(done: int, total: int) -> None:
             self.progress(f"{what}: texts", done, total)
 
-        return sampled(candidate, how, self.items.texts, places, self.out / SAMPLES, told)
+        return sampled(candidate, how, self.items.texts, places, self.out / SAMPLES, told, self.baseline)
 
     def _rows(self, answers: Sequence[Answer], places: Sequence[int]) -> list[dict[str, Any]]:
         return [self.judge.row(place, answer) for place, answer in zip(places, answers, strict=True)]
@@ -169,7 +169,7 @@ class _Scoring:
         looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.whole)
         if looks < 2 or candidate.about["kind"] != "codefusion":
             return None
-        how = candidate.settings(replace(self.settings.sampling, samples=1, draws=0, rank_by=0))
+        how = candidate.settings(replace(self.settings.sampling, samples=1, draws=0, rank_by=0, retrieved=0))
         places = self.items.drawn(self.settings.frame_items, how.seed)
         snippets = [answer.frames[0] for answer in self._sampled(candidate, how, places, f"{candidate.name}, {looks} looks")]
         distances = [[1 - similarity(look, snippet[-1]) for look in snippet] for snippet in snippets]

@@ -42,6 +42,8 @@ class ScoreSettings:
         for name, least in (("curve_limit", 1), ("frame_items", 1), ("speed_rounds", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least {least}.")
+        if self.sampling.retrieved and not self.retrieval:
+            raise UserError(f"retrieved is {self.sampling.retrieved}, but there is no retrieval.\n  Leave out --no-retrieval.")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit is {self.limit}, but must be at least 1; leave it out for all items.")
         if wrong := [steps for steps in self.curve if steps < 1]:

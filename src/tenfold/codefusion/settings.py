@@ -42,12 +42,15 @@ class Sampling:
     `samples`, all of them kept."""
     rank_by: int = 0
     """Passes with which the model's own bound of each sample's likelihood is estimated, to sort by, best first; 0: in order of drawing."""
+    retrieved: int = 0
+    """Codes of the nearest training texts that are judged beside what is drawn, by the same bound, and answered where both the bound and
+    the nearness speak for them (drafts.py); 0: none."""
     batch: int = 64
     """Rows sampled at once; it changes no snippet."""
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "draws", "rank_by"):
+        for name in ("steps", "draws", "rank_by", "retrieved"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be 0 or more.")
         for name in ("frames", "samples", "batch"):
@@ -57,6 +60,11 @@ class Sampling:
             raise UserError(
                 f"draws is {self.draws}, samples {self.samples} and rank_by {self.rank_by}, but the best of more are kept by their bound.\n"
                 "  Draw at least as many as are kept, and set rank_by, to 16 for example."
+            )
+        if self.retrieved and not self.rank_by:
+            raise UserError(
+                f"retrieved is {self.retrieved} and rank_by 0, but retrieved codes are judged by the model's bound."
+                "\n  Set rank_by, to 16 for example."
             )
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta is {self.eta}, but must lie between 0 (DDIM) and 1 (the posterior's noise).")
@@ -74,7 +82,7 @@ class Sampling:
     @property
     def compiled(self) -> "Sampling":
         """The settings without those that no sampler reads, which compiles for each of the others."""
-        return replace(self, samples=1, draws=0, rank_by=0, batch=1, seed=0)
+        return replace(self, samples=1, draws=0, rank_by=0, retrieved=0, batch=1, seed=0)
 
     def of_kind(self, kind: str, whole: int) -> "Sampling":
         """The settings without those that a model of this kind has none of; a masked one's steps are `whole`, its tokens, at most."""

@@ -70,6 +70,11 @@ def filled(code: str, slots: Mapping[str, str]) -> str:
     return code.translate({ord(slot): word for word, slot in slots.items()})
 
 
+def slots_in(code: str) -> set[str]:
+    """The slots that stand in the code."""
+    return set(code) & {*RUNES, *OGHAM, *GLAGOLITIC}
+
+
 def slotted_example(example: Example, known: frozenset[str]) -> Example:
     """Text and code with slots; code alone stays as it is."""
     if not example.text:

@@ -80,11 +80,16 @@ def find_fusion(name: str, phase: str) -> FusionRecipe:
     raise UserError(f"{name!r} is neither a recipe nor a file.\n  Recipes: {', '.join(RECIPES)}; or give the path of a recipe.yaml.")
 
 
-def write_snippets(run: str, texts: Sequence[str], how: Sampling, given: Sequence[str] | None, holes: int) -> None:
-    """Prints snippets as lines of JSON, those of a text together."""
+def write_snippets(
+    run: str, texts: Sequence[str], how: Sampling, given: Sequence[str] | None, holes: int, near: Sequence[str] = ()
+) -> None:
+    """Prints snippets as lines of JSON, those of a text together. `near`: files of pairs whose codes are retrieved."""
+    from tenfold.codefusion.data import read_examples
     from tenfold.codefusion.generate import load_fusion
+    from tenfold.codefusion.retrieval import Retrieval
 
-    for text, snippets in zip(texts, load_fusion(run).generate(texts, how, given, holes), strict=True):
+    pairs = Retrieval([each for path in near for each in read_examples(path, "train").examples]) if near else None
+    for text, snippets in zip(texts, load_fusion(run).generate(texts, how, given, holes, near=pairs), strict=True):
         for snippet in snippets:
             seen: dict = {"bound": snippet.bound} if snippet.bound is not None else {}
             seen |= {"frames": snippet.frames} if how.frames > 1 else {}
