@@ -35,7 +35,7 @@ from tenfold.train.lora import trained_params
 from tenfold.train.meter import Diverged
 from tenfold.train.optimizer import adamw_of
 from tenfold.train.recipe import load_as, save_recipe, to_dict
-from tenfold.train.records import Records, Stopwatch, cut_back, write_json
+from tenfold.train.records import Records, Stopwatch, cut_back, held, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.signals import stop_on_signals
 from tenfold.train.start import Start, base_params, bring_template, bring_tokenizer, first_state, fitted, open_start, start_params
@@ -142,7 +142,12 @@ def _fit(work: Work, watch: Watch) -> tuple[State, Measured]:
     """Trains from the newest checkpoint, or the start, to the last step. Returns the state and what it found on held-out comparisons."""
     recipe = work.comparison.recipe
     train, found = recipe.train, Measured()
-    with Checkpoints(work.path / "checkpoints", train.keep) as checkpoints, jax.set_mesh(work.mesh), stop_on_signals() as stop:
+    with (
+        held(work.path),
+        Checkpoints(work.path / "checkpoints", train.keep) as checkpoints,
+        jax.set_mesh(work.mesh),
+        stop_on_signals() as stop,
+    ):
         state = checkpoints.restore_newest(_like(work))
         state = _first(work) if state is None else state
         work.base = base_params(recipe, work.mesh) if recipe.lora.rank else None

@@ -32,7 +32,7 @@ from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.device import machine
 from tenfold.train.recipe import load_as, save_recipe, to_dict
-from tenfold.train.records import Records, Stopwatch, cut_back, write_json
+from tenfold.train.records import Records, Stopwatch, cut_back, held, write_json
 from tenfold.train.run import Run, begin_run, open_run
 from tenfold.train.signals import stop_on_signals
 from tenfold.train.start import base_params, bring_template, bring_tokenizer, fitted, open_start, start_params
@@ -90,7 +90,12 @@ def _nobody(step: int, figures: dict[str, Any]) -> None: ...
 def _fit(work: Work, watch: Watch) -> tuple[State, bool]:
     """Trains from the newest checkpoint, or the start, to the last step. Returns the state and whether it got there."""
     policy, recipe = work.policy, work.policy.recipe
-    with Checkpoints(work.path / "checkpoints", recipe.train.keep) as checkpoints, jax.set_mesh(work.mesh), stop_on_signals() as stop:
+    with (
+        held(work.path),
+        Checkpoints(work.path / "checkpoints", recipe.train.keep) as checkpoints,
+        jax.set_mesh(work.mesh),
+        stop_on_signals() as stop,
+    ):
         state = checkpoints.restore_newest(abstract_policy(policy, work.learner, work.mesh))
         if state is None:
             state = first_policy(policy, work.learner, work.mesh)

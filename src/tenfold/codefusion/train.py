@@ -34,7 +34,7 @@ from tenfold.train.checkpoint import Checkpoints
 from tenfold.train.device import machine
 from tenfold.train.held_out import HeldOut
 from tenfold.train.meter import Diverged, Watch
-from tenfold.train.records import Records, cut_back, seconds_so_far, write_json
+from tenfold.train.records import Records, cut_back, held, seconds_so_far, write_json
 from tenfold.train.signals import stop_on_signals
 from tenfold.train.state import State
 from tenfold.train.train import Quiet
@@ -97,7 +97,12 @@ class _Fit:
         recipe, path = self.run.recipe, self.run.path
         self.rate, (optimizer, new_state, self.step) = fusion_rate(recipe), programs(recipe, self.pad, self.mesh)
         self.measure = jax.jit(fusion_measure, static_argnums=(0, 1))
-        with Checkpoints(path / "checkpoints", recipe.train.keep) as checkpoints, jax.set_mesh(self.mesh), stop_on_signals() as stop:
+        with (
+            held(path),
+            Checkpoints(path / "checkpoints", recipe.train.keep) as checkpoints,
+            jax.set_mesh(self.mesh),
+            stop_on_signals() as stop,
+        ):
             state = checkpoints.restore_newest(abstract_fusion_state(recipe.model, optimizer, self.mesh))
             if state is None:
                 params = first_params(recipe, self.mesh)

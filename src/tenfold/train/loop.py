@@ -25,7 +25,7 @@ from tenfold.train.meter import Meter, Watch
 from tenfold.train.noise import Rows
 from tenfold.train.optimizer import make_optimizer
 from tenfold.train.recipe import Recipe, to_dict
-from tenfold.train.records import Records, cut_back, seconds_so_far
+from tenfold.train.records import Records, cut_back, held, seconds_so_far
 from tenfold.train.signals import stop_on_signals
 from tenfold.train.start import base_params, first_state
 from tenfold.train.state import State, abstract_state, state_shardings
@@ -72,7 +72,12 @@ class Session:
 def fit(session: Session) -> tuple[State, bool]:
     """Trains from the newest checkpoint, or the start, to the recipe's last step. Returns the state and whether it got there."""
     recipe, writes = session.recipe, jax.process_index() == 0
-    with Checkpoints(session.path / "checkpoints", recipe.train.keep) as checkpoints, jax.set_mesh(session.mesh), stop_on_signals() as stop:
+    with (
+        held(session.path, writes),
+        Checkpoints(session.path / "checkpoints", recipe.train.keep) as checkpoints,
+        jax.set_mesh(session.mesh),
+        stop_on_signals() as stop,
+    ):
         state = checkpoints.restore_newest(abstract_state(recipe.model, session.optimizer, session.mesh, recipe.lora))
         if state is None:
             state = first_state(recipe, session.optimizer, session.mesh)
