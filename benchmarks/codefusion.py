@@ -2,7 +2,7 @@
 
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
-    python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--curve 4 16 64] [--embeddings MODEL]
+    python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
         [--retrieved 20]
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
@@ -15,6 +15,7 @@ commands go on where they were stopped. One process a core is the quickest:
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     return path
 
 
-def score(out: Path, language: str, curve: tuple[int, ...], embeddings: str | None, retrieved: int) -> None:
-    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in KINDS]
+def score(out: Path, language: str, kinds: Sequence[Kind], curve: tuple[int, ...], embeddings: str | None, retrieved: int) -> None:
+    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data = out / "data" / language
     settings = ScoreSettings(
@@ -108,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     for language in options.languages:
         if options.what == "score":
-            score(options.out, language, tuple(options.curve), options.embeddings, options.retrieved)
+            score(options.out, language, options.kinds, tuple(options.curve), options.embeddings, options.retrieved)
             continue
         for kind in options.kinds:
             if options.only_second:
