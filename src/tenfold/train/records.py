@@ -5,51 +5,22 @@ step it continues from.
 """
 
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
+from tenfold.corpus.files import one_process
 from tenfold.errors import UserError
 
 FILES = ("metrics.jsonl", "timing.jsonl", "samples.jsonl")
 
 
-@contextmanager
-def held(run: Path, here: bool = True) -> Iterator[None]:
-    """Keeps a run for one process as long as it trains there: of the same command said twice, the second is refused. `here`: False in all
-    but the first of many processes that train it together. A kill lets go, and so does a file system that knows no locks.
-
-    Raises UserError where another process has it.
-    """
-    if not here or (fcntl := _fcntl()) is None:
-        yield
-        return
-    descriptor = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise UserError(
-            f"{run} is being trained by another process.\n  Wait for its end, or stop it; or give another place with --out (or --name)."
-        ) from None
-    except OSError:  # no locks there
-        pass
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _fcntl() -> Any:
-    """None where the system has no flock."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    return fcntl
+def held(run: Path, here: bool = True) -> AbstractContextManager[None]:
+    """Keeps a run for one process as long as it trains there: of the same command said twice, the second has a UserError. `here`: False in
+    all but the first of many processes that train it together."""
+    refused = f"{run} is being trained by another process.\n  Wait for its end, or stop it; or give another place with --out (or --name)."
+    return one_process(run, refused) if here else nullcontext()
 
 
 class Records:
