@@ -4,11 +4,13 @@
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
         [--retrieved 20]
+    python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE; with codes of the nearest pairs beside the drawn ones, DIR/scores/LANGUAGE-retrieved. Both
-commands go on where they were stopped. One process a core is the quickest:
+are done into one table, DIR/scores/LANGUAGE; with codes of the nearest pairs beside the drawn ones, DIR/scores/LANGUAGE-retrieved. With
+--reader the language model MODEL reads the texts too, and learning is shorter (READ); those runs and scores have `reader` in their names.
+All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
@@ -17,18 +19,20 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from codefusion_data import VOCABS
 
 from tenfold.codefusion.config import Kind
-from tenfold.codefusion.recipe import FusionData, FusionRecipe
+from tenfold.codefusion.recipe import FusionData, FusionRecipe, ReaderConfig
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.train import train_fusion
+from tenfold.corpus.files import write_atomically
 from tenfold.recipes.codefusion import KINDS, small
 from tenfold.recipes.codefusion_score import score_runs
-from tenfold.recipes.show import Display
+from tenfold.recipes.show import Display, reading_bar
 
 
 @dataclass(frozen=True)
@@ -41,59 +45,88 @@ class Road:
     first: int
     """Steps of the first run."""
     second: int
+    lines: int = 0
+    """Of the first run's data, how many are learned from; 0: all."""
+    layers: int = 0
+    """Of the reader's, how many texts go through."""
+    tokens: int = 0
+    """The most that the reader reads of a text."""
+    late_noise: float = 1.0
+    """CodeFusion's train.late_noise."""
 
 
 ROADS = {"bash": Road(33, 36, 2000, 8000), "python": Road(36, 36, 1000, 4000), "cf": Road(20, 62, 9000, 3000)}
+READ = {
+    "bash": Road(33, 36, 0, 8000, layers=20, tokens=32, late_noise=2.0),
+    "cf": Road(20, 62, 6000, 3000, lines=40_000, layers=12, tokens=24),
+}
+"""With a reader, which reads each text once: fewer texts and steps before the pairs, or none."""
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, draws=16, rank_by=16, temperature=0.7, order="confident", estimate="decoder")
 CURVE_ITEMS = 89
 """As many as there are rules to test."""
 
 
-def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None) -> FusionRecipe:
+def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, reader: str | None = None) -> FusionRecipe:
     """`codefusion-small` with the language's lengths and tokens, and always with the text; `part` is first, second or only."""
-    road, base, data = ROADS[language], small(kind), out / "data" / language
+    road, base, data = (READ if reader else ROADS)[language], small(kind), out / "data" / language
     shape = {"vocab": VOCABS[language] + 1, "length": road.length, "text_length": road.text_length}
     steps = {"first": road.first, "second": road.second, "only": road.first + road.second}[part]
-    lines = str(data / ("first.jsonl" if part == "first" else "second.jsonl"))
-    files = {"paths": (lines,), "tokenizer": str(data / "tokenizer"), "words": str(data / "words.txt")}
+    lines = cut(data / "first.jsonl", road.lines) if part == "first" else data / "second.jsonl"
+    files = {"paths": (str(lines),), "tokenizer": str(data / "tokenizer"), "words": str(data / "words.txt")}
     return replace(
         base,
-        name=f"{language}-{kind}-{part}",
+        name=f"{language}-{kind}-{part}{'-reader' if reader else ''}",
         model=replace(base.model, **shape),
         data=FusionData(**files, language=language),  # type: ignore[arg-type]
         optimizer=replace(base.optimizer, warmup_tokens=WARMUP * base.train.batch * road.length),
-        train=replace(base.train, steps=steps, drop_text=0.0, log_every=50),
+        train=replace(base.train, steps=steps, drop_text=0.0, log_every=50, late_noise=road.late_noise if kind == "codefusion" else 1.0),
+        reader=ReaderConfig(reader, road.layers, road.tokens, str(out / "states" / language)) if reader else ReaderConfig(),
         start=None if start is None else str(start),
     )
 
 
-def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = None) -> Path:
+def cut(file: Path, lines: int) -> Path:
+    """The file, or another beside it with its first lines."""
+    if not lines:
+        return file
+    some = file.with_stem(f"{file.stem}-{lines}")
+    with file.open(encoding="utf-8") as whole:
+        write_atomically(some, "".join(islice(whole, lines)))
+    return some
+
+
+def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = None, reader: str | None = None) -> Path:
     """Trains a run to its end, or from where it was stopped, and returns where it is."""
-    made = recipe(out, language, kind, part, start)
+    made = recipe(out, language, kind, part, start, reader)
     path = out / "runs" / made.name
     with Display(path) as display:
-        run = train_fusion(made, path, display)
+        run = train_fusion(made, path, display, reading_bar(display.console))
     if not run.result["finished"]:
         raise SystemExit(f"{path} was stopped; the same command goes on.")
     print(json.dumps({name: run.result[name] for name in ("parameters", "examples", "left_out", "texts_cut", "seconds")}), flush=True)
     return path
 
 
-def score(out: Path, language: str, kinds: Sequence[Kind], curve: tuple[int, ...], embeddings: str | None, retrieved: int) -> None:
-    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in ("second", "only") for kind in kinds]
+def score(
+    out: Path, language: str, kinds: Sequence[Kind], curve: tuple[int, ...], embeddings: str | None, retrieved: int, reader: bool
+) -> None:
+    parts = ("second-reader",) if reader else ("second", "only")
+    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in parts for kind in kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
-    data = out / "data" / language
+    data, road = out / "data" / language, (READ if reader else ROADS)[language]
+    learned = [data / "second.jsonl", *([cut(data / "first.jsonl", road.lines)] if road.first else [])]
     settings = ScoreSettings(
         str(data / "test.jsonl"),
         language,
-        (str(data / "second.jsonl"), str(data / "first.jsonl")),
+        tuple(map(str, learned)),
         sampling=replace(SAMPLING, retrieved=retrieved),
         curve=curve,
         curve_limit=CURVE_ITEMS,
         embeddings=embeddings,
     )
-    score_runs(done, settings, out / "scores" / (f"{language}-retrieved" if retrieved else language))
+    name = language + ("-reader" if reader else "") + ("-retrieved" if retrieved else "")
+    score_runs(done, settings, out / "scores" / name)
 
 
 def main() -> None:
@@ -106,16 +139,19 @@ def main() -> None:
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
+    parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
     for language in options.languages:
         if options.what == "score":
-            score(options.out, language, options.kinds, tuple(options.curve), options.embeddings, options.retrieved)
+            score(options.out, language, options.kinds, tuple(options.curve), options.embeddings, options.retrieved, bool(options.reader))
             continue
         for kind in options.kinds:
             if options.only_second:
                 train(options.out, language, kind, "only")
-            else:
-                train(options.out, language, kind, "second", train(options.out, language, kind, "first"))
+                continue
+            begun = (READ if options.reader else ROADS)[language].first
+            start = train(options.out, language, kind, "first", reader=options.reader) if begun else None
+            train(options.out, language, kind, "second", start, options.reader)
 
 
 if __name__ == "__main__":

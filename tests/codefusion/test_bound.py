@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tenfold.codefusion.bound import bound
-from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.losses import masked_loss
+from tenfold.codefusion.model import Text, init_fusion
 from tenfold.codefusion.noise import signal_shares
+from tenfold.codefusion.rows import Rows
 from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED
 
 CODE = jnp.array([[5, 6, 7, 8, *[0] * 12], [9, 5, *[0] * 14]])  # 4 and 2 tokens, then pads
@@ -17,7 +19,7 @@ T, UNIFORM = FUSION.length, np.log(FUSION.vocab)
 
 def found(params, config, passes: int, seed: int = 0, code=CODE) -> np.ndarray:
     rows = len(code)
-    return np.asarray(bound(params, config, TEXT[:rows], REAL[:rows], code, jnp.uint32(seed), jnp.int32(0), passes))
+    return np.asarray(bound(params, config, Text(TEXT[:rows], REAL[:rows]), code, jnp.uint32(seed), jnp.int32(0), passes))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,23 @@ def test_a_masked_models_bound_is_uniform_over_all_places():
     """All pads counted: T log V, whatever was masked, but for the estimate's scatter."""
     params = jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), MASKED)
     np.testing.assert_allclose(found(params | {"head": 0 * params["head"]}, MASKED, 128), T * UNIFORM, rtol=0.1)
+
+
+def test_a_masked_models_bound_is_the_mean_of_its_losses():
+    """At times that lie evenly, each under its own masks, whatever else is asked."""
+    params = jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), MASKED)
+    key, passes = jax.random.key(0), 3
+    times = (jax.random.uniform(jax.random.fold_in(key, passes)) + jnp.arange(passes)) / passes
+
+    def loss(row, number):
+        one, none = slice(row, row + 1), jnp.zeros((1, T), bool)
+        text, key_B = Text(TEXT[one], REAL[one]), jax.random.fold_in(key, number)[None]
+        rows = Rows(text, CODE[one], none, jnp.ones((1, T)), none[:, 0], times[number][None])
+        return float(masked_loss(params, MASKED, rows, key_B).loss)
+
+    wanted = [np.mean([loss(row, number) for number in range(passes)]) for row in range(2)]
+    np.testing.assert_allclose(found(params, MASKED, passes), wanted, rtol=1e-5)
+    assert found(params, MASKED, passes)[0] == found(params, MASKED, passes, code=CODE[:1])[0]
 
 
 @pytest.mark.slow

@@ -78,11 +78,11 @@ def test_what_is_retrieved_is_judged_as_what_is_drawn(model):
     for text, group, without in zip(texts, model.generate(texts, one, near=NEAR), drawn, strict=True):
         found = {each.code: each for each in group}
         assert PAIRS[text] in found and len({*found} - {each.code for each in without}) == 1
-        text_BS, real_BS = text_rows([model.tokenizer.encode(text)], AUTOREGRESSIVE, model.tokenizer.end_of_text)
+        rows = text_rows([model.tokenizer.encode(text)], AUTOREGRESSIVE, model.tokenizer.end_of_text)
         ids = model.tokenizer.encode(PAIRS[text])
         code_BT = np.full((1, AUTOREGRESSIVE.length), model.tokenizer.end_of_text)
         code_BT[0, : len(ids)] = ids
-        own = bound(model.params, AUTOREGRESSIVE, text_BS, real_BS, code_BT, jnp.uint32(0), jnp.int32(model.tokenizer.end_of_text), 1)
+        own = bound(model.params, AUTOREGRESSIVE, rows, code_BT, jnp.uint32(0), jnp.int32(model.tokenizer.end_of_text), 1)
         assert found[PAIRS[text]].bound == pytest.approx(float(own[0]), rel=1e-5)
 
 

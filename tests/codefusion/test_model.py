@@ -7,7 +7,7 @@ import pytest
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import noisy
-from tenfold.codefusion.model import code_table, denoise, fusion_count, fusion_params, layer_count, noise_for, read_text
+from tenfold.codefusion.model import Text, code_table, denoise, fusion_count, fusion_params, layer_count, noise_for, read_text
 from tenfold.errors import UserError
 from tenfold.model.params import model_params
 from tenfold.recipes.codefusion import small
@@ -45,7 +45,7 @@ def passes(params):
 
     @jax.jit
     def estimate(text, alone):
-        encoded = noise_for(read_text(params, FUSION, text, real), memory_noise, alone)
+        encoded = noise_for(read_text(params, FUSION, Text(text, real)), memory_noise, alone)
         return denoise(params, FUSION, x, jnp.array([20, 3]), encoded).x0_BTW
 
     neither, first = jnp.array([False, False]), jnp.array([True, False])
@@ -76,7 +76,7 @@ def test_an_estimate_is_no_longer_than_the_longest_embedding(params):
 
     @jax.jit
     def estimate(params, x):
-        encoded = read_text(params, PUBLISHED, jnp.array([[5, 6]]), jnp.ones((1, 2), bool))
+        encoded = read_text(params, PUBLISHED, Text(jnp.array([[5, 6]]), jnp.ones((1, 2), bool)))
         return denoise(params, PUBLISHED, x, jnp.array([PUBLISHED.steps]), encoded)
 
     found = estimate(params, x)

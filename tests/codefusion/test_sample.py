@@ -9,7 +9,7 @@ import pytest
 
 from tenfold.codefusion import sample, sample_tokens
 from tenfold.codefusion.generate import FusionModel, Snippet, different_first
-from tenfold.codefusion.model import code_table, denoise, expected, init_fusion, keep_text, read_text
+from tenfold.codefusion.model import Text, code_table, denoise, expected, init_fusion, keep_text, read_text
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
@@ -24,7 +24,7 @@ def asked(rows: int, given=None) -> Asked:
     text = jnp.arange(4 * 5).reshape(4, 5) % 37 + 3
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(7), jnp.arange(4))
     given = jnp.full((4, FUSION.length), FREE) if given is None else given
-    return Asked(text[:rows], jnp.ones((rows, 5), bool), given[:rows], keys[:rows])
+    return Asked(Text(text[:rows], jnp.ones((rows, 5), bool)), given[:rows], keys[:rows])
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_kept_keys_are_what_a_pass_reads():
     config = replace(FUSION, denoiser_layers=2, scan=True)
     params = jax.tree.map(lambda w: 10 * w, jax.jit(init_fusion, static_argnums=1)(jax.random.key(0), config))
     text = asked(2)
-    encoded = jax.jit(read_text, static_argnums=1)(params, config, text.text_BS, text.real_BS)
+    encoded = jax.jit(read_text, static_argnums=1)(params, config, text.text)
     x_BTW, t_B = jax.random.normal(jax.random.key(1), (2, config.length, config.width)), jnp.array([3, 9])
     found = jax.jit(lambda params, encoded: denoise(params, config, x_BTW, t_B, encoded).x0_BTW)
     expected, kept = found(params, encoded), keep_text(params, config, encoded)

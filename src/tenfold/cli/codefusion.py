@@ -27,6 +27,7 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion pretrain codefusion --data snippets.jsonl --encoder codet5-small/      CodeT5's encoder and tokenizer
     tenfold codefusion finetune codefusion-small --from runs/first --data pairs.jsonl --out runs/second
     tenfold codefusion words pairs.jsonl --out words.txt      with --data.words words.txt, all other words are copied, not spelled
+    tenfold codefusion finetune codefusion-small --data pairs.jsonl --reader.path model.gguf      a language model reads the texts too
     tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
     tenfold codefusion generate runs/second --text "sort a list" --rank-by 16 --retrieved 20 --near pairs.jsonl
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
@@ -72,10 +73,10 @@ def _train(argv: list[str]) -> int:
 
 def _run(recipe: "FusionRecipe", path: Path, phase: str) -> int:
     from tenfold.codefusion.train import train_fusion
-    from tenfold.recipes.show import Display
+    from tenfold.recipes.show import Display, reading_bar
 
     with Display(path) as display:
-        run = train_fusion(recipe, path, display)
+        run = train_fusion(recipe, path, display, reading_bar(display.console))
     found = run.result
     if found["left_out"] or found["texts_cut"]:
         print(

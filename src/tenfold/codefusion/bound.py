@@ -16,7 +16,7 @@ import numpy as np
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import NOISE, autoregressive_loss, masked_loss, row_normal
-from tenfold.codefusion.model import decode, denoise, embed_code, keep_text, read_text
+from tenfold.codefusion.model import Text, decode, denoise, embed_code, keep_text, read_text
 from tenfold.codefusion.noise import q_sample, signal_shares
 from tenfold.codefusion.rows import Rows
 from tenfold.model.params import Params
@@ -24,26 +24,25 @@ from tenfold.objectives.causal import token_logprobs
 
 
 @partial(jax.jit, static_argnames=("config", "passes"))
-def bound(params: Params, config: FusionConfig, text_BS, real_BS, code_BT, seed: jax.Array, pad: jax.Array, passes: int) -> jax.Array:
+def bound(params: Params, config: FusionConfig, text: Text, code_BT, seed: jax.Array, pad: jax.Array, passes: int) -> jax.Array:
     """f32[B]: an upper bound of -log p(code | text), all pads counted, from `passes` passes. Of an autoregressive model it is exact, to the
     first pad."""
     key = jax.random.key(seed)
     if config.kind == "autoregressive":
-        return _each(partial(autoregressive_loss, pad=pad), params, config, text_BS, real_BS, code_BT, key, jnp.float32(0))
+        return _each(partial(autoregressive_loss, pad=pad), params, config, text, code_BT, key[None], jnp.zeros(1))
     offset = jax.random.uniform(jax.random.fold_in(key, passes))
     times = (offset + jnp.arange(passes)) / passes
-    if config.kind == "codefusion":
-        encoded = read_text(params, config, text_BS, real_BS)
-        kept = keep_text(params, config, encoded)
+    key_P = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(passes))
+    if config.kind == "masked":
+        return _each(masked_loss, params, config, text, code_BT, key_P, times)
+    encoded = read_text(params, config, text)
+    kept = keep_text(params, config, encoded)
 
-    def add(total_B, number):
-        here = jax.random.fold_in(key, number)
-        if config.kind == "masked":
-            return total_B + _each(masked_loss, params, config, text_BS, real_BS, code_BT, here, times[number]), None
-        return total_B + _diffusion_term(kept, config, encoded, code_BT, here, times[number]), None
+    def add(total_B, draw):
+        return total_B + _diffusion_term(kept, config, encoded, code_BT, *draw), None
 
-    total_B = jax.lax.scan(add, jnp.zeros(code_BT.shape[0]), jnp.arange(passes))[0] / passes
-    return total_B if config.kind == "masked" else total_B + _ends(kept, config, encoded, code_BT, jax.random.fold_in(key, passes + 1))
+    total_B = jax.lax.scan(add, jnp.zeros(code_BT.shape[0]), (key_P, times))[0] / passes
+    return total_B + _ends(kept, config, encoded, code_BT, jax.random.fold_in(key, passes + 1))
 
 
 def snr_weights(steps: int) -> np.ndarray:
@@ -53,15 +52,17 @@ def snr_weights(steps: int) -> np.ndarray:
     return (snr[:-1] - snr[1:]) / 2
 
 
-def _each(loss, params, config, text_BS, real_BS, code_BT, key, time) -> jax.Array:
-    """A loss of token models, of each row by itself: f32[B]."""
+def _each(loss, params, config, text: Text, code_BT, key_P, time_P) -> jax.Array:
+    """A loss of token models, the mean over these draws, of each row by itself: f32[B]. A row's draws are one batch."""
+    P = time_P.shape[0]
 
-    def one(text_S, real_S, code_T):
-        T = code_T.shape[0]
-        rows = Rows(text_S[None], real_S[None], code_T[None], jnp.zeros((1, T), bool), jnp.ones((1, T)), jnp.zeros(1, bool), time[None])
-        return loss(params, config, rows, key[None]).loss
+    def one(row):
+        text, code_PT = jax.tree.map(lambda array: jnp.broadcast_to(array, (P, *array.shape)), row)
+        none_PT = jnp.zeros(code_PT.shape, bool)
+        rows = Rows(text, code_PT, none_PT, jnp.ones(code_PT.shape), none_PT[:, 0], time_P)
+        return loss(params, config, rows, key_P).loss / P
 
-    return jax.lax.map(lambda row: one(*row), (text_BS, real_BS, code_BT))
+    return jax.lax.map(one, (text, code_BT))
 
 
 def _estimate(params, config, encoded, code_BT, key, t):

@@ -60,7 +60,7 @@ def open_candidates(runs: Sequence[str]) -> list[Candidate]:
 
 def _open(run: FusionRun, name: str) -> Candidate:
     params, step = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
-    model, config = FusionModel(run.recipe.model, params, run.tokenizer(), run.words()), run.recipe.model
+    model, config = FusionModel(run.recipe.model, params, run.tokenizer(), run.words(), run.reader()), run.recipe.model
     about = {
         "run": str(run.path),
         "kind": config.kind,
@@ -69,6 +69,7 @@ def _open(run: FusionRun, name: str) -> Candidate:
         "without_tables": layer_count(config),
         "fingerprint": fingerprint(digests(params), repr(config)),
         "tokenizer": model.tokenizer.fingerprint,
+        "reader": None if model.reader is None else {"path": run.recipe.reader.path, "fingerprint": model.reader.fingerprint},
         "words": None if model.words is None else fingerprint(sorted(model.words)),
         "trained_on": list(dict.fromkeys(_trained_on(run))),
     }

@@ -1,7 +1,8 @@
 """The shape of a model that writes code from text. Imports no JAX.
 
 CodeFusion (Singh et al. 2023, arXiv 2310.17680): a text encoder E, a denoiser N, a decoder D, a head H, an embedding L of code tokens.
-Letters besides those of model/config.py: S places of the text, T places of the code, W width of L.
+Letters besides those of model/config.py: S places of the text, T places of the code, W width of L;
+R places and width H of what a reader makes of the text.
 """
 
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class FusionConfig:
     mlp: int = 2048
     code_width: int = 0
     """W, the width of the embedding that noise is added to; 0 means embed. In a wide one, noise hides little."""
+    reader_width: int = 0
+    """H, the width of a language model's hidden states that are attended to beside E's; 0: there are none. reader.path fills it in."""
     steps: int = 1200
     """Steps from a snippet to noise."""
     predicts: Literal["noise", "code"] = "noise"
@@ -58,6 +61,8 @@ class FusionConfig:
             raise UserError(f"model.steps is {self.steps}, but noise comes in at least 2 steps; the paper has 1200.")
         if self.code_width < 0:
             raise UserError(f"model.code_width is {self.code_width}, but must be at least 1, or 0 for model.embed.")
+        if self.reader_width < 0:
+            raise UserError(f"model.reader_width is {self.reader_width}, but must be 0 or more.\n  Leave it out: reader.path fills it in.")
         if self.text_length < self.length:
             raise UserError(
                 f"model.text_length is {self.text_length} and model.length {self.length}, but the encoder also reads masked snippets."

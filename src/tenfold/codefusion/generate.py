@@ -11,6 +11,8 @@ import numpy as np
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.drafts import draft, fused
+from tenfold.codefusion.model import Text
+from tenfold.codefusion.reader import Reader
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.rows import text_rows, trimmed
 from tenfold.codefusion.run import read_fusion_run
@@ -50,6 +52,8 @@ class FusionModel:
     tokenizer: Tokenizer
     words: frozenset[str] | None = None
     """Those that it knows; the others of a text are slots. None: nothing is."""
+    reader: Reader | None = None
+    """The language model that reads the texts too, if any."""
 
     def slotted(self, texts: Sequence[str]) -> list[Slotted]:
         """The texts as the model reads them."""
@@ -81,7 +85,8 @@ class FusionModel:
             wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
             raise UserError(f"retrieved is {how.retrieved}, but {wrong}.\n  Name training pairs with --near, and no --given.")
         read = self.slotted(texts)
-        text_BS, real_BS = text_rows(self._encoded([each.text for each in read], cut), config, pad)
+        states_BRH = self.reader.states(texts) if self.reader else None
+        text = text_rows(self._encoded([each.text for each in read], cut), config, pad, states_BRH)
         place_B = np.arange(len(texts)) if places is None else np.asarray(places)
         given_BT = np.full((len(texts), config.length), FREE, np.int32)
         if given is not None:
@@ -89,20 +94,20 @@ class FusionModel:
         drawn = how.draws or how.samples
         rows = [(n, sample) for n in range(len(texts)) for sample in range(drawn)]
         found = np.concatenate(
-            [self._batch(how, text_BS, real_BS, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
+            [self._batch(how, text, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
-            bounds = self._bounds(how, text_BS, real_BS, found[-1], rows)
+            bounds = self._bounds(how, text, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
         grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
         if near is not None and how.retrieved:
-            drafts = self._drafts(how, near, texts, read, text_BS, real_BS)
+            drafts = self._drafts(how, near, texts, read, text)
             return [_together(group, extra)[: how.samples] for group, extra in zip(grouped, drafts, strict=True)]
         ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
         return [different_first(group)[: how.samples] for group in ranked] if how.draws else ranked
 
-    def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text_BS, real_BS) -> list[list[Snippet]]:
+    def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
         """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
         found = near.answers(texts, how.retrieved)
         codes = [(n, draft(each, read[n], self.words)) for n, group in enumerate(found) for each in group]
@@ -111,21 +116,21 @@ class FusionModel:
         code_BT = np.full((len(fits), self.config.length), self.tokenizer.end_of_text, np.int32)
         for row, number in enumerate(fits):
             code_BT[row, : len(encoded[number])] = encoded[number]
-        nats = dict(zip(fits, self._bounds(how, text_BS, real_BS, code_BT, [codes[number] for number in fits]), strict=True))
+        nats = dict(zip(fits, self._bounds(how, text, code_BT, [codes[number] for number in fits]), strict=True))
         drafts: list[list[Snippet]] = [[] for _ in texts]
         for number, (n, code) in enumerate(codes):
             written = filled(code, read[n].slots)
             drafts[n].append(Snippet(written, encoded[number], nats.get(number), [written]))
         return drafts
 
-    def _batch(self, how: Sampling, text_BS, real_BS, given_BT, place_B, rows) -> np.ndarray:
+    def _batch(self, how: Sampling, text: Text, given_BT, place_B, rows) -> np.ndarray:
         """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
         texts, samples = np.array([rows[min(n, len(rows) - 1)] for n in range(how.batch)]).T
         key = jax.random.key(how.seed)
         key_B = jax.vmap(lambda place, sample: jax.random.fold_in(jax.random.fold_in(key, place), sample))(
             jnp.asarray(place_B[texts]), jnp.asarray(samples)
         )
-        asked = Asked(jnp.asarray(text_BS[texts]), jnp.asarray(real_BS[texts]), jnp.asarray(given_BT[texts]), key_B)
+        asked = Asked(text.take(texts), jnp.asarray(given_BT[texts]), key_B)
         sampler, rest = self._sampler(how)
         return np.asarray(sampler(self.params, self.config, asked, *rest))[:, : len(rows)]
 
@@ -143,21 +148,22 @@ class FusionModel:
         """What sampling a batch takes as compiled: weights, what goes in and out, and between them as XLA counts it; None where the
         device's compiler does not say."""
         B, config = how.batch, self.config
-        text_BS = jnp.zeros((B, config.text_length), jnp.int32)
+        ids_BS = jnp.zeros((B, config.text_length), jnp.int32)
+        states = jnp.ones((B, self.reader.tokens, config.reader_width), jnp.float16) if self.reader else None
         keys = jax.random.split(jax.random.key(0), B)
-        asked = Asked(text_BS, text_BS == 0, jnp.full((B, config.length), FREE, jnp.int32), keys)
+        asked = Asked(Text(ids_BS, ids_BS == 0, states), jnp.full((B, config.length), FREE, jnp.int32), keys)
         sampler, rest = self._sampler(how)
         found = sampler.lower(self.params, config, asked, *rest).compile().memory_analysis()
         return found and int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
 
-    def _bounds(self, how: Sampling, text_BS, real_BS, tokens_BT, rows) -> list[float]:
+    def _bounds(self, how: Sampling, text: Text, tokens_BT, rows) -> list[float]:
         pad, found = self.tokenizer.end_of_text, []
         ended = np.cumsum(tokens_BT == pad, axis=1) > 0
         code_BT = np.where(ended, pad, tokens_BT)  # what follows the first pad is cut off, so it is no part of the snippet
         texts = np.array([n for n, _ in rows])
         for first in range(0, len(rows), how.batch):
             at = np.minimum(np.arange(first, first + how.batch), len(rows) - 1)
-            asked = (jnp.asarray(array) for array in (text_BS[texts[at]], real_BS[texts[at]], code_BT[at]))
+            asked = (text.take(texts[at]), jnp.asarray(code_BT[at]))
             found += bound(self.params, self.config, *asked, jnp.uint32(how.seed), jnp.int32(pad), how.rank_by).tolist()
         return found[: len(rows)]
 
@@ -221,4 +227,4 @@ def load_fusion(path: str) -> FusionModel:
     """A trained run on this process's first device, f32. Raises UserError where there is none."""
     run = read_fusion_run(path)
     params, _ = run.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
-    return FusionModel(run.recipe.model, params, run.tokenizer(), run.words())
+    return FusionModel(run.recipe.model, params, run.tokenizer(), run.words(), run.reader())

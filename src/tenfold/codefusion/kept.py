@@ -70,7 +70,9 @@ def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequ
 def _key(candidate: Candidate, how: Sampling, texts: Sequence[str], near: Retrieval | None) -> str:
     settings = {name: value for name, value in asdict(how).items() if name != "batch"}
     pairs = None if near is None else [near.texts, near.codes]
-    return fingerprint(candidate.about["fingerprint"], candidate.about["tokenizer"], candidate.about["words"], settings, list(texts), pairs)
+    about = [candidate.about[name] for name in ("fingerprint", "tokenizer", "words")]
+    reader = [found["fingerprint"]] if (found := candidate.about.get("reader")) else []
+    return fingerprint(*about, *reader, settings, list(texts), pairs)
 
 
 def _said(answer: Answer) -> dict:

@@ -47,7 +47,7 @@ def row_normal(key_B: jax.Array, purpose: int, shape: tuple[int, ...]) -> jax.Ar
 
 def read_rows(params: Params, config: FusionConfig, rows: Rows, key_B: jax.Array) -> Encoded:
     """What the rows' texts are encoded as, with noise for those that have none."""
-    encoded = read_text(params, config, rows.text_BS, rows.real_BS)
+    encoded = read_text(params, config, rows.text)
     return noise_for(encoded, row_normal(key_B, MEMORY, encoded.memory_BSD.shape[1:]), rows.alone_B)
 
 

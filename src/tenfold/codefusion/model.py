@@ -21,6 +21,20 @@ from tenfold.sharding.axes import constrain
 LONGEST_PERIOD = 10_000  # of the embedding of steps
 
 
+class Text(NamedTuple):
+    """Texts that code is written for, on the host or the device."""
+
+    ids_BS: Any
+    real_BS: Any
+    """False where there is padding."""
+    states_BRH: Any = None
+    """What a language model makes of them (reader.py), zeros where there is padding; None: the model has no reader."""
+
+    def take(self, rows) -> "Text":
+        """These rows, on the device."""
+        return jax.tree.map(lambda array: jnp.asarray(array[rows]), self)
+
+
 class Denoised(NamedTuple):
     """What a pass of the denoiser gives, f32[B, T, W] each."""
 
@@ -34,14 +48,15 @@ def fusion_params(config: FusionConfig) -> Params:
     """The whole model as a tree of Params."""
     E, V, D, W = config.encoder, config.vocab, config.embed, config.width
     encoder = tower_params(E, E.encoder_layers, E.encoder_period)
+    reader = {"reader": Param((config.reader_width, D), (None, "embed"), normal(0.02))} if config.reader_width else {}
     if config.kind != "codefusion":
-        return model_params(config.stack) | {"encoder": encoder}
+        return model_params(config.stack) | {"encoder": encoder} | reader
     denoiser = _embedding_tower(config, config.denoiser)
     denoiser |= {"time_in": Param((D, D), ("embed", None), normal(0.02)), "time_in_bias": Param((D,), (None,), zeros)}
     denoiser |= {"time_out": Param((D, D), (None, "embed"), normal(0.02)), "time_out_bias": Param((D,), ("embed",), zeros)}
     if config.self_conditioned:
         denoiser["estimate"] = Param((W, D), (None, "embed"), normal(0.02))
-    return {
+    return reader | {
         "embedding": Param((V, D), ("vocab", "embed"), normal(0.02)),
         "encoder": encoder,
         "code": Param((V, W), ("vocab", None), normal(1.0)),  # as large as the noise
@@ -79,9 +94,14 @@ def layer_count(config: FusionConfig) -> int:
     return sum(p.size for p in jax.tree.leaves(tree, is_leaf=lambda p: isinstance(p, Param)))
 
 
-def read_text(params: Params, config: FusionConfig, text_BS, real_BS) -> Encoded:
-    """E(s)."""
-    return encode(params, config.encoder, text_BS, real_BS)
+def read_text(params: Params, config: FusionConfig, text: Text) -> Encoded:
+    """E(s), and behind it what a reader has made of s."""
+    own = encode(params, config.encoder, text.ids_BS, text.real_BS)
+    if text.states_BRH is None:
+        return own
+    states_BRD = linear(text.states_BRH.astype(jnp.float32), params["reader"], None, config.encoder)
+    real_BR = (text.states_BRH != 0).any(-1)
+    return Encoded(jnp.concatenate([own.memory_BSD, states_BRD], 1), jnp.concatenate([text.real_BS, real_BR], 1))
 
 
 def keep_text(params: Params, config: FusionConfig, encoded: Encoded) -> Params:

@@ -3,6 +3,7 @@
 Its `recipe.yaml` is read and written as other runs' (train/recipe.py).
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -35,6 +36,26 @@ class FusionData:
 
 
 @dataclass(frozen=True)
+class ReaderConfig:
+    """A language model that reads the texts too, and stays as it is: what it makes of them is attended to beside the encoder's own."""
+
+    path: str | None = None
+    """A run, a Hugging Face directory or a .gguf. None: no reader, or that of the start."""
+    layers: int = 0
+    """Of its layers, how many a text goes through; 0: all. Two thirds cost less, and what comes after serves to say the next token."""
+    tokens: int = 32
+    """R, the most of its tokens that it reads of a text."""
+    kept: str | None = None
+    """The folder in which what it makes of the training texts is kept, for several runs on the same ones. None: the run's own."""
+
+    def __post_init__(self):
+        if self.layers < 0:
+            raise UserError(f"reader.layers is {self.layers}, but must be at least 1, or 0 for all.")
+        if self.tokens < 1:
+            raise UserError(f"reader.tokens is {self.tokens}, but must be at least 1.")
+
+
+@dataclass(frozen=True)
 class FusionTraining:
     """How long, how much at once, what is asked of a row, and what is written on the way."""
 
@@ -54,6 +75,9 @@ class FusionTraining:
     """Of a snippet's identifiers and keywords, the share that `denoising` masks; GENIE's, as the paper says none."""
     drop_text: float = 0.0
     """Share of the pairs that have noise for a text, which makes guidance possible; 0.1 is usual."""
+    late_noise: float = 1.0
+    """How often CodeFusion's noisy steps are drawn: with a density of time ** (late_noise - 1); 1: all alike. Under much noise the text has
+    to be read (Ye et al. 2023, arXiv 2302.10025, who draw no step of little noise)."""
     pad_weight: float = 1.0
     """What a pad after the first counts, where a token counts 1."""
     log_every: int = 10
@@ -76,6 +100,8 @@ class FusionTraining:
         for name in ("mask_share", "drop_text", "pad_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"train.{name} is {getattr(self, name)}, but must lie between 0 and 1.")
+        if not (math.isfinite(self.late_noise) and self.late_noise > 0):
+            raise UserError(f"train.late_noise is {self.late_noise}, but must be more than 0; 1 draws all steps alike.")
         if not self.tasks or any(task not in TASKS for task in self.tasks):
             raise UserError(f"train.tasks is {' '.join(self.tasks) or 'empty'}.\n  Name some of {', '.join(TASKS)}.")
         if self.microbatch and self.batch % self.microbatch:
@@ -99,6 +125,7 @@ class FusionRecipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: FusionTraining = field(default_factory=FusionTraining)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
     start: str | None = None
     """A run of this kind that the weights, the shape and the tokenizer are taken from."""
     encoder: str | None = None
@@ -109,6 +136,10 @@ class FusionRecipe:
             raise UserError(f"name is {self.name!r}, but must be a plain folder name, such as my-run.")
         if self.start is not None and self.encoder is not None:
             raise UserError(f"start is {self.start} and encoder {self.encoder}, but the start has an encoder.\n  Name one of them.")
+        if self.train.late_noise != 1 and self.model.kind != "codefusion":
+            raise UserError(
+                f"train.late_noise is {self.train.late_noise}, but model.kind {self.model.kind!r} adds no noise.\n  Leave it at 1."
+            )
         if self.optimizer.ramp_batch:
             raise UserError(f"optimizer.ramp_batch is {self.optimizer.ramp_batch}, but batches do not grow here.\n  Leave it at 0.")
         if self.mesh.sequence != 1:

@@ -5,7 +5,7 @@ its tokens, cut where they are too many, then pads that nothing attends to.
 Letters: config.py; A microbatches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.data import Example
 from tenfold.codefusion.masking import find_spans, hidden_tokens
+from tenfold.codefusion.model import Text
 from tenfold.codefusion.recipe import FusionRecipe
 from tenfold.tokens.tokenizer import Tokenizer
 
@@ -27,9 +28,7 @@ Array = Any  # of numpy on the host, of JAX on the device
 class Rows(NamedTuple):
     """Rows on the host or the device, f32, bool or int32."""
 
-    text_BS: Array
-    real_BS: Array
-    """False where the text's row is padding."""
+    text: Text
     code_BT: Array
     held_BT: Array
     """True where the code is given, and not to be found."""
@@ -38,7 +37,7 @@ class Rows(NamedTuple):
     alone_B: Array
     """True where noise stands for the text."""
     time_B: Array
-    """In [0, 1): how much noise, evenly over a batch, as of Kingma et al. 2021 (appendix I.1)."""
+    """In [0, 1): how much noise, evenly over a batch, as of Kingma et al. 2021 (appendix I.1), or more of it (train.late_noise)."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +47,38 @@ class Encoded:
     examples: list[Example]
     code: list[list[int]]
     text: list[list[int]]
+    said: list[str]
+    """Each text as it was before words of it became slots, which is what a reader reads; empty where there is none."""
     left_out: int
 
 
-def encode_examples(examples: Sequence[Example], tokenizer: Tokenizer, length: int) -> Encoded:
-    """The examples that fit in rows of `length` tokens of code."""
+def encode_examples(examples: Sequence[Example], tokenizer: Tokenizer, length: int, said: Sequence[str | None] | None = None) -> Encoded:
+    """The examples that fit in rows of `length` tokens of code. `said`: their texts without slots; None: the same."""
+    said = [example.text for example in examples] if said is None else said
     code = tokenizer.encode_batch([example.code for example in examples])
     fits = [n for n, ids in enumerate(code) if len(ids) <= length]
     text = tokenizer.encode_batch([examples[n].text or "" for n in fits])
-    return Encoded([examples[n] for n in fits], [code[n] for n in fits], text, len(examples) - len(fits))
+    return Encoded([examples[n] for n in fits], [code[n] for n in fits], text, [said[n] or "" for n in fits], len(examples) - len(fits))
 
 
-def text_rows(texts: Sequence[Sequence[int]], config: FusionConfig, pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """(int32[B, S], bool[B, S]): each text's tokens and an end, and where they are."""
+def text_rows(texts: Sequence[Sequence[int]], config: FusionConfig, pad: int, states_BRH: np.ndarray | None = None) -> Text:
+    """Each text's tokens and an end, int32[B, S]; and what a reader has made of it, if any."""
     text_BS = np.full((len(texts), config.text_length), pad, np.int32)
     real_BS = np.zeros(text_BS.shape, bool)
     for row, ids in enumerate(texts):
         ids = [*ids[: config.text_length - 1], pad]
         text_BS[row, : len(ids)], real_BS[row, : len(ids)] = ids, True
-    return text_BS, real_BS
+    return Text(text_BS, real_BS, states_BRH)
 
 
 class RowMaker:
     """Rows of a recipe's examples."""
 
-    def __init__(self, recipe: FusionRecipe, data: Encoded, tokenizer: Tokenizer):
-        self.recipe, self.data, self.tokenizer = recipe, data, tokenizer
+    def __init__(
+        self, recipe: FusionRecipe, data: Encoded, tokenizer: Tokenizer, states: Callable[[Sequence[str]], np.ndarray] | None = None
+    ):
+        """`states`: what a reader makes of texts, f16[B, R, H]; None: there is none."""
+        self.recipe, self.data, self.tokenizer, self.states = recipe, data, tokenizer, states
         self._order = lru_cache(2)(lambda epoch: np.random.default_rng([recipe.data.seed, epoch]).permutation(len(data.code)))
 
     def batch(self, step: int) -> Rows:
@@ -89,7 +94,7 @@ class RowMaker:
         B = len(examples)
         code_BT = np.full((B, config.length), pad, np.int32)
         held_BT, weight_BT = np.zeros(code_BT.shape, bool), np.full(code_BT.shape, train.pad_weight, np.float32)
-        texts, alone_B = [], np.zeros(B, bool)
+        texts, said, alone_B = [], [], np.zeros(B, bool)
         for row, example in enumerate(examples):
             code, task = self.data.code[example], train.tasks[row % len(train.tasks)]
             code_BT[row, : len(code)], weight_BT[row, : len(code) + 1] = code, 1
@@ -102,9 +107,11 @@ class RowMaker:
             elif task == "code" or random.random() < train.drop_text:
                 alone_B[row] = True
             texts.append(text)
-        time_B = (random.random() + np.arange(B) / B) % 1
+            said.append(self.data.said[example] if task == "pairs" else "")
+        time_B = ((random.random() + np.arange(B) / B) % 1) ** (1 / train.late_noise)
         random.shuffle(time_B)  # or tasks in turn would each have their own times
-        return Rows(*text_rows(texts, config, pad), code_BT, held_BT, np.where(held_BT, 0, weight_BT), alone_B, time_B.astype(np.float32))
+        text = text_rows(texts, config, pad, self.states(said) if self.states else None)
+        return Rows(text, code_BT, held_BT, np.where(held_BT, 0, weight_BT), alone_B, time_B.astype(np.float32))
 
     def held_out(self, most: int) -> list[Rows]:
         """Up to about `most` of the examples in order, in batches as training's."""

@@ -4,7 +4,7 @@ The directory is as other runs' (train/run.py); its recipe.yaml is a FusionRecip
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.data import Example, read_examples
 from tenfold.codefusion.masking import find_spans
 from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.reader import Reader, open_reader, reader_width
 from tenfold.codefusion.recipe import FusionRecipe, with_shape
 from tenfold.codefusion.rows import Encoded, encode_examples
 from tenfold.codefusion.slots import read_words, slotted_example, write_words
@@ -31,7 +32,7 @@ from tenfold.train.run import read_run
 from tenfold.train.start import load_model
 
 WORDS = "words.txt"
-MAY_CHANGE = ("mesh.", "train.keep", "train.tensorboard", "train.microbatch", "notes")
+MAY_CHANGE = ("mesh.", "reader.kept", "train.keep", "train.tensorboard", "train.microbatch", "notes")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class FusionRun:
         """The words that it knows; None where nothing is a slot."""
         path = self.path / WORDS
         return read_words(path) if path.exists() else None
+
+    def reader(self) -> Reader | None:
+        """The language model that it was trained with, if any. Raises UserError where that is no longer what it was."""
+        if self.recipe.reader.path is None:
+            return None
+        return open_reader(self.recipe.reader, json.loads((self.path / "data.json").read_text())["reader"])
 
     def params(self, mesh: Mesh) -> tuple[Params, int]:
         """The newest weights, f32, and the step they are of."""
@@ -103,18 +110,30 @@ def begin_fusion_run(run: FusionRun, prepared: "Prepared") -> None:
 
 
 def shaped(recipe: FusionRecipe) -> FusionRecipe:
-    """The recipe with the shape of the run it starts from."""
-    return with_shape(recipe, read_fusion_run(recipe.start).recipe.model) if recipe.start is not None else recipe
+    """The recipe with the shape and the reader of the run it starts from, or with the width of its own reader."""
+    if recipe.start is None:
+        width = reader_width(recipe.reader) if recipe.reader.path is not None else 0
+        return replace(recipe, model=replace(recipe.model, reader_width=width))
+    begun = read_fusion_run(recipe.start).recipe
+    named, learned = (replace(each, kept=None) for each in (recipe.reader, begun.reader))
+    if named.path is not None and named != learned:
+        has = "without one" if learned.path is None else f"with {learned}"
+        raise UserError(
+            f"reader is {named}, but start {recipe.start} has learned {has}.\n"
+            "  Leave reader.path, layers and tokens out, or name a start that has this reader."
+        )
+    return with_shape(replace(recipe, reader=replace(learned, kept=recipe.reader.kept)), begun.model)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Examples, tokenizer and known words of a run."""
+    """Examples, tokenizer, known words and reader of a run."""
 
     tokenizer: Tokenizer
     words: frozenset[str] | None
     train: Encoded
     held_out: Encoded | None
+    reader: Reader | None
     said: dict
     """What data.json says of them."""
 
@@ -127,23 +146,27 @@ def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
     examples = [example for each in data.paths for example in read_examples(each, alone=True).examples]
     held_out = list(read_examples(data.held_out, alone=True).examples) if data.held_out else []
     _check_examples(recipe, [*examples, *held_out])
+    said, measured_said = ([each.text for each in part] for part in (examples, held_out))
     words = _words(recipe, path)
     if words is not None:
         examples, held_out = ([slotted_example(each, words) for each in part] for part in (examples, held_out))
     tokenizer = _tokenizer(recipe, path, examples)
-    encoded = encode_examples(examples, tokenizer, config.length)
+    encoded = encode_examples(examples, tokenizer, config.length, said)
     if not encoded.code:
         raise UserError(
             f"None of the {len(examples)} snippets of {', '.join(data.paths)} fits in model.length {config.length} tokens.\n  Raise it."
         )
-    measured = encode_examples(held_out, tokenizer, config.length) if held_out else None
+    measured = encode_examples(held_out, tokenizer, config.length, measured_said) if held_out else None
     if measured and not measured.code:
         raise UserError(f"None of the snippets of data.held_out {data.held_out} fits in model.length {config.length} tokens.")
     start = _newest_step(Path(recipe.start)) if recipe.start is not None else None
     content = [[each.code, each.text, each.language] for each in [*examples, *held_out]]
     long_texts = sum(len(ids) >= config.text_length for ids in encoded.text)
-    said = {"fingerprint": fingerprint(content, tokenizer.fingerprint, start), "examples": len(encoded.code), "left_out": encoded.left_out}
-    return Prepared(tokenizer, words, encoded, measured, said | {"texts_cut": long_texts})
+    reader = open_reader(recipe.reader) if recipe.reader.path is not None else None
+    known = [tokenizer.fingerprint, start] if reader is None else [tokenizer.fingerprint, start, reader.fingerprint]
+    about = {"fingerprint": fingerprint(content, *known), "examples": len(encoded.code), "left_out": encoded.left_out}
+    about |= {"texts_cut": long_texts} if reader is None else {"texts_cut": long_texts, "reader": reader.fingerprint}
+    return Prepared(tokenizer, words, encoded, measured, reader, about)
 
 
 def _check_examples(recipe: FusionRecipe, examples: list[Example]) -> None:

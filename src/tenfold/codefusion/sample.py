@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.losses import row_normal
-from tenfold.codefusion.model import decode, denoise, embed_code, expected, keep_text, likeliest, nearest, noise_for, read_text
+from tenfold.codefusion.model import Text, decode, denoise, embed_code, expected, keep_text, likeliest, nearest, noise_for, read_text
 from tenfold.codefusion.noise import step_back, steps_taken
 from tenfold.codefusion.settings import Sampling
 from tenfold.model.params import Params
@@ -28,8 +28,7 @@ START, NO_TEXT, FRESH = range(16, 19)  # purposes of a row's key, apart from tho
 class Asked(NamedTuple):
     """What rows are to be sampled for."""
 
-    text_BS: jax.Array
-    real_BS: jax.Array
+    text: Text
     given_BT: jax.Array
     """int32: tokens that stay as they are, and FREE where they are to be found."""
     key_B: jax.Array
@@ -38,7 +37,7 @@ class Asked(NamedTuple):
 @partial(jax.jit, static_argnames=("config", "how"))
 def sample_fusion(params: Params, config: FusionConfig, asked: Asked, how: Sampling) -> jax.Array:
     """int32[F, B, T]: tokens, pads among them; F is 1, or how.frames, each what decoder and head read in the estimate so far."""
-    encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    encoded = read_text(params, config, asked.text)
     kept = keep_text(params, config, encoded)
     held_BT1 = (asked.given_BT != FREE)[..., None]
     given_BTW = embed_code(params, config, jnp.maximum(asked.given_BT, 0))

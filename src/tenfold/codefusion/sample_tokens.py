@@ -26,7 +26,7 @@ UNCOVER = 19  # a purpose of a row's key, after those of sample.py
 @partial(jax.jit, static_argnames=("config", "how"))
 def sample_masked(params: Params, config: FusionConfig, asked: Asked, how: Sampling) -> jax.Array:
     """int32[1, B, T]."""
-    encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    encoded = read_text(params, config, asked.text)
     kept = keep_text(params, config, encoded)
     count = how.count(config.length)
     free_BT = asked.given_BT == FREE
@@ -76,9 +76,9 @@ def masked_logits(params: Params, kept: Params, config: FusionConfig, how: Sampl
 @partial(jax.jit, static_argnames=("config", "how"))
 def sample_autoregressive(params: Params, config: FusionConfig, asked: Asked, how: Sampling, pad: jax.Array) -> jax.Array:
     """int32[1, B, T]. It ends where every row has; what follows is pads."""
-    encoded = read_text(params, config, asked.text_BS, asked.real_BS)
+    encoded = read_text(params, config, asked.text)
     kept = keep_text(params, config, encoded)
-    B = asked.text_BS.shape[0]
+    B = asked.given_BT.shape[0]
 
     def going(state):
         place, _, last_B, _ = state

@@ -4,6 +4,7 @@ Batches are functions of (seed, step) and noise of (seed, step, row): a run that
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from tenfold.codefusion.model import fusion_count
+from tenfold.codefusion.reader import read_all
 from tenfold.codefusion.recipe import FusionRecipe
 from tenfold.codefusion.rows import RowMaker, Rows
-from tenfold.codefusion.run import FusionRun, begin_fusion_run, first_params, open_fusion_run, prepare_fusion, shaped
+from tenfold.codefusion.run import FusionRun, Prepared, begin_fusion_run, first_params, open_fusion_run, prepare_fusion, shaped
 from tenfold.codefusion.step import (
     FusionMetrics,
     abstract_fusion_state,
@@ -40,10 +42,13 @@ from tenfold.train.state import State
 from tenfold.train.train import Quiet
 
 
-def train_fusion(recipe: FusionRecipe, out: Path | str | None = None, watch: Watch | None = None) -> FusionRun:
+def train_fusion(
+    recipe: FusionRecipe, out: Path | str | None = None, watch: Watch | None = None, reading: Callable[[int, int], None] | None = None
+) -> FusionRun:
     """Trains a recipe in the run directory `out` (runs/NAME), from the start or from where it stopped, and returns the run.
 
-    Raises UserError for anything in the recipe or the data that cannot work, before compiling.
+    `reading` is told of how many texts of how many a reader has read. Raises UserError for anything in the recipe or the data that cannot
+    work, before compiling.
     """
     keep_freed_memory()  # before JAX is asked anything
     path = Path(out) if out else Path("runs") / recipe.name
@@ -54,10 +59,11 @@ def train_fusion(recipe: FusionRecipe, out: Path | str | None = None, watch: Wat
     run = open_fusion_run(path, recipe)
     prepared = prepare_fusion(recipe, path)
     begin_fusion_run(run, prepared)
-    maker = RowMaker(recipe, prepared.train, prepared.tokenizer)
+    states = _states(recipe, prepared, path, reading)
+    maker = RowMaker(recipe, prepared.train, prepared.tokenizer, states)
     held_out = []
     if prepared.held_out:
-        held_out = RowMaker(recipe, prepared.held_out, prepared.tokenizer).held_out(recipe.train.evaluate_rows)
+        held_out = RowMaker(recipe, prepared.held_out, prepared.tokenizer, states).held_out(recipe.train.evaluate_rows)
     fit = _Fit(run, mesh, maker, held_out, prepared.tokenizer.end_of_text, watch or Quiet())
     step, finished = fit.go()
     found = {"command": "codefusion train", "finished": finished, "steps": step, "seconds": seconds_so_far(path)}
@@ -65,11 +71,20 @@ def train_fusion(recipe: FusionRecipe, out: Path | str | None = None, watch: Wat
     return run
 
 
+def _states(recipe: FusionRecipe, prepared: Prepared, path: Path, reading: Callable[[int, int], None] | None):
+    """What the run's reader makes of its texts, all of which it reads now; None where it has none."""
+    if prepared.reader is None:
+        return None
+    said = [*prepared.train.said, *(prepared.held_out.said if prepared.held_out else [])]
+    folder = Path(recipe.reader.kept).expanduser() if recipe.reader.kept is not None else path / "states"
+    return read_all(prepared.reader, said if "pairs" in recipe.train.tasks else [], folder, reading or (lambda done, total: None)).states
+
+
 def place_rows(rows: Rows, mesh: Mesh, microbatch: int = 0) -> Rows:
     """Rows on the mesh, [A, B, ...] each, cut over its axes of batches."""
     size = microbatch or len(rows.alone_B)
-    arrays = [array.reshape(-1, size, *array.shape[1:]) for array in rows]
-    return Rows(*[jax.device_put(array, sharding(mesh, (None, "batch"))) for array in arrays])
+    where = sharding(mesh, (None, "batch"))
+    return jax.tree.map(lambda array: jax.device_put(array.reshape(-1, size, *array.shape[1:]), where), rows)
 
 
 def _check_batch(recipe: FusionRecipe, mesh: Mesh) -> None:

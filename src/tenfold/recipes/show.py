@@ -1,6 +1,7 @@
 """What a person sees in the terminal while things run."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,16 @@ def stream_answer(run: str, asked: ChatOptions, settings: GenerateConfig, adapte
 def write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def reading_bar(console: Console) -> Callable[[int, int], None]:
+    """Hears of texts that a reader has read: a line for each tenth."""
+    said = [-1]
+
+    def hear(done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if tenth > said[0]:
+            said[0] = tenth
+            console.print(f"  {done:,} of {total:,} texts read")
+
+    return hear

@@ -15,7 +15,7 @@ from tenfold.convert.peft import adapter_files, read_adapters
 from tenfold.convert.start import content_fingerprint, model_files, open_model
 from tenfold.corpus.files import write_atomically
 from tenfold.errors import UserError
-from tenfold.model.config import ModelConfig
+from tenfold.model.config import Dtype, ModelConfig
 from tenfold.model.forms import quantised_axes, quantised_params
 from tenfold.model.params import Params, restack
 from tenfold.sharding.axes import make_mesh, sharding
@@ -51,13 +51,15 @@ def open_start(recipe: Recipe) -> Start:
     """What `recipe.start` names. Raises UserError where that is no model."""
     if not recipe.start:
         raise UserError(f"the recipe {recipe.name} starts from a trained model, and start names none.\n  Name one with --from.")
-    path = Path(recipe.start).expanduser()
-    start = _open_run(path) if (path / "recipe.yaml").exists() else _open_other(path, recipe)
+    start = open_trained(Path(recipe.start).expanduser(), recipe.model.dtype)
     return _with_adapter(start, recipe.lora) if recipe.lora.adapter else start
 
 
-def _open_other(path: Path, recipe: Recipe) -> Start:
-    opened = open_model(path, recipe.model.dtype)
+def open_trained(path: Path, dtype: Dtype) -> Start:
+    """A run, a Hugging Face directory or a .gguf; `dtype` is what products of the last two take in. Raises UserError where it is none."""
+    if (path / "recipe.yaml").exists():
+        return _open_run(path)
+    opened = open_model(path, dtype)
     tokenizer_path = path if (path / "tokenizer.json").exists() else None
     fingerprint = partial(content_fingerprint, model_files(path))
     return Start(path, opened.config, opened.params, opened.lazy, opened.tokenizer, tokenizer_path, fingerprint, opened.chat_template)
