@@ -32,7 +32,7 @@ from tenfold.codefusion.train import train_fusion
 from tenfold.corpus.files import write_atomically
 from tenfold.recipes.codefusion import KINDS, small
 from tenfold.recipes.codefusion_score import score_runs
-from tenfold.recipes.show import Display, reading_bar
+from tenfold.recipes.show import Display, reading_lines
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     made = recipe(out, language, kind, part, start, reader)
     path = out / "runs" / made.name
     with Display(path) as display:
-        run = train_fusion(made, path, display, reading_bar(display.console))
+        run = train_fusion(made, path, display, reading_lines(display.console))
     if not run.result["finished"]:
         raise SystemExit(f"{path} was stopped; the same command goes on.")
     print(json.dumps({name: run.result[name] for name in ("parameters", "examples", "left_out", "texts_cut", "seconds")}), flush=True)
@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["train", "score"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--languages", nargs="+", choices=list(ROADS), default=list(ROADS))
+    parser.add_argument("--languages", nargs="+", choices=list(ROADS), help="all; with a reader, bash and cf")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--only-second", action="store_true")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
@@ -141,7 +141,11 @@ def main() -> None:
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
-    for language in options.languages:
+    roads = READ if options.reader else ROADS
+    languages = options.languages or list(roads)
+    if options.reader and (options.only_second or not {*languages} <= {*READ}):
+        parser.error(f"--reader goes with --languages {' '.join(READ)}, and without --only-second")
+    for language in languages:
         if options.what == "score":
             score(options.out, language, options.kinds, tuple(options.curve), options.embeddings, options.retrieved, bool(options.reader))
             continue
@@ -149,8 +153,7 @@ def main() -> None:
             if options.only_second:
                 train(options.out, language, kind, "only")
                 continue
-            begun = (READ if options.reader else ROADS)[language].first
-            start = train(options.out, language, kind, "first", reader=options.reader) if begun else None
+            start = train(options.out, language, kind, "first", reader=options.reader) if roads[language].first else None
             train(options.out, language, kind, "second", start, options.reader)
 
 

@@ -14,7 +14,7 @@ from tenfold.codefusion.candidates import open_candidates
 from tenfold.codefusion.generate import load_fusion
 from tenfold.codefusion.kept import sampled
 from tenfold.codefusion.model import Text, fusion_count, init_fusion, read_text
-from tenfold.codefusion.reader import open_reader, read_all
+from tenfold.codefusion.reader import open_reader, read_all, reader_fingerprint
 from tenfold.codefusion.recipe import ReaderConfig
 from tenfold.codefusion.run import read_fusion_run, shaped
 from tenfold.codefusion.settings import Sampling
@@ -60,7 +60,7 @@ def config(gpt) -> ReaderConfig:
 
 @pytest.fixture(scope="module")
 def reader(config):
-    return open_reader(config)
+    return open_reader(config, reader_fingerprint(config))
 
 
 def test_states_are_those_between_the_models_layers(gpt, reader, tokenizer):

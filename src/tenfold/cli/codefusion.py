@@ -73,10 +73,10 @@ def _train(argv: list[str]) -> int:
 
 def _run(recipe: "FusionRecipe", path: Path, phase: str) -> int:
     from tenfold.codefusion.train import train_fusion
-    from tenfold.recipes.show import Display, reading_bar
+    from tenfold.recipes.show import Display, reading_lines
 
     with Display(path) as display:
-        run = train_fusion(recipe, path, display, reading_bar(display.console))
+        run = train_fusion(recipe, path, display, reading_lines(display.console))
     found = run.result
     if found["left_out"] or found["texts_cut"]:
         print(

@@ -110,11 +110,20 @@ def reader_width(config: ReaderConfig) -> int:
     return _opened(config)[0].config.embed
 
 
-def open_reader(config: ReaderConfig, expected: str | None = None) -> Reader:
+def reader_fingerprint(config: ReaderConfig) -> str:
+    """Of a reader that is not read yet: its weights, and how it is asked. Raises UserError where it cannot be one."""
+    return _fingerprint(config, *_opened(config))
+
+
+def _fingerprint(config: ReaderConfig, start: Start, tokenizer: Tokenizer) -> str:
+    return fingerprint(start.fingerprint(), tokenizer.fingerprint, config.layers, config.tokens)
+
+
+def open_reader(config: ReaderConfig, expected: str) -> Reader:
     """The reader, its weights on this process's first device. Raises UserError where its fingerprint is not what is expected."""
     start, tokenizer = _opened(config)
-    own = fingerprint(start.fingerprint(), tokenizer.fingerprint, config.layers, config.tokens)
-    if expected is not None and own != expected:
+    own = _fingerprint(config, start, tokenizer)
+    if own != expected:
         raise UserError(
             f"reader.path is {config.path}, which is no longer what was learned with: its fingerprint was {expected}, and now is {own}.\n"
             "  Put the model back as it was."
@@ -123,7 +132,8 @@ def open_reader(config: ReaderConfig, expected: str | None = None) -> Reader:
     layers = config.layers or start.config.layers
     kept = {name: value for name, value in params.items() if name not in ("head", "head_bias", "final_norm")}
     kept["blocks"] = restack(params["blocks"], start.config.layers)[:layers]
-    return Reader(replace(start.config, layers=layers, scan=False), kept, tokenizer, config.tokens, own)
+    model = replace(start.config, layers=layers, scan=False, expert_capacity=0.0)  # or experts would turn texts away for those beside them
+    return Reader(model, kept, tokenizer, config.tokens, own)
 
 
 @dataclass(frozen=True)

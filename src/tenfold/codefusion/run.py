@@ -14,7 +14,7 @@ from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.data import Example, read_examples
 from tenfold.codefusion.masking import find_spans
 from tenfold.codefusion.model import init_fusion
-from tenfold.codefusion.reader import Reader, open_reader, reader_width
+from tenfold.codefusion.reader import Reader, open_reader, reader_fingerprint, reader_width
 from tenfold.codefusion.recipe import FusionRecipe, with_shape
 from tenfold.codefusion.rows import Encoded, encode_examples
 from tenfold.codefusion.slots import read_words, slotted_example, write_words
@@ -127,13 +127,12 @@ def shaped(recipe: FusionRecipe) -> FusionRecipe:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Examples, tokenizer, known words and reader of a run."""
+    """Examples, tokenizer and known words of a run."""
 
     tokenizer: Tokenizer
     words: frozenset[str] | None
     train: Encoded
     held_out: Encoded | None
-    reader: Reader | None
     said: dict
     """What data.json says of them."""
 
@@ -162,11 +161,10 @@ def prepare_fusion(recipe: FusionRecipe, path: Path) -> Prepared:
     start = _newest_step(Path(recipe.start)) if recipe.start is not None else None
     content = [[each.code, each.text, each.language] for each in [*examples, *held_out]]
     long_texts = sum(len(ids) >= config.text_length for ids in encoded.text)
-    reader = open_reader(recipe.reader) if recipe.reader.path is not None else None
-    known = [tokenizer.fingerprint, start] if reader is None else [tokenizer.fingerprint, start, reader.fingerprint]
-    about = {"fingerprint": fingerprint(content, *known), "examples": len(encoded.code), "left_out": encoded.left_out}
-    about |= {"texts_cut": long_texts} if reader is None else {"texts_cut": long_texts, "reader": reader.fingerprint}
-    return Prepared(tokenizer, words, encoded, measured, reader, about)
+    reader = {} if recipe.reader.path is None else {"reader": reader_fingerprint(recipe.reader)}
+    known = fingerprint(content, tokenizer.fingerprint, start, *reader.values())
+    about = {"fingerprint": known, "examples": len(encoded.code), "left_out": encoded.left_out, "texts_cut": long_texts}
+    return Prepared(tokenizer, words, encoded, measured, about | reader)
 
 
 def _check_examples(recipe: FusionRecipe, examples: list[Example]) -> None:

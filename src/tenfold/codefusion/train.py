@@ -4,7 +4,7 @@ Batches are functions of (seed, step) and noise of (seed, step, row): a run that
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from tenfold.codefusion.model import fusion_count
-from tenfold.codefusion.reader import read_all
+from tenfold.codefusion.reader import Progress, open_reader, read_all
 from tenfold.codefusion.recipe import FusionRecipe
 from tenfold.codefusion.rows import RowMaker, Rows
 from tenfold.codefusion.run import FusionRun, Prepared, begin_fusion_run, first_params, open_fusion_run, prepare_fusion, shaped
@@ -43,7 +43,7 @@ from tenfold.train.train import Quiet
 
 
 def train_fusion(
-    recipe: FusionRecipe, out: Path | str | None = None, watch: Watch | None = None, reading: Callable[[int, int], None] | None = None
+    recipe: FusionRecipe, out: Path | str | None = None, watch: Watch | None = None, reading: Progress | None = None
 ) -> FusionRun:
     """Trains a recipe in the run directory `out` (runs/NAME), from the start or from where it stopped, and returns the run.
 
@@ -71,13 +71,14 @@ def train_fusion(
     return run
 
 
-def _states(recipe: FusionRecipe, prepared: Prepared, path: Path, reading: Callable[[int, int], None] | None):
-    """What the run's reader makes of its texts, all of which it reads now; None where it has none."""
-    if prepared.reader is None:
+def _states(recipe: FusionRecipe, prepared: Prepared, path: Path, reading: Progress | None) -> Callable[[Sequence[str]], np.ndarray] | None:
+    """What the run's reader makes of its texts, all of which it reads now, to be let go before training; None where it has none."""
+    if recipe.reader.path is None:
         return None
+    reader = open_reader(recipe.reader, prepared.said["reader"])
     said = [*prepared.train.said, *(prepared.held_out.said if prepared.held_out else [])]
     folder = Path(recipe.reader.kept).expanduser() if recipe.reader.kept is not None else path / "states"
-    return read_all(prepared.reader, said if "pairs" in recipe.train.tasks else [], folder, reading or (lambda done, total: None)).states
+    return read_all(reader, said if "pairs" in recipe.train.tasks else [], folder, reading or (lambda done, total: None)).states
 
 
 def place_rows(rows: Rows, mesh: Mesh, microbatch: int = 0) -> Rows:

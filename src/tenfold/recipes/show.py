@@ -93,7 +93,7 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def reading_bar(console: Console) -> Callable[[int, int], None]:
+def reading_lines(console: Console) -> Callable[[int, int], None]:
     """Hears of texts that a reader has read: a line for each tenth."""
     said = [-1]
 
