@@ -3,13 +3,13 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20]
+        [--retrieved 20] [--distinct meaning]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
-it learns from the pairs alone, for as many steps as both together: what learning first is worth. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE; with codes of the nearest pairs beside the drawn ones, DIR/scores/LANGUAGE-retrieved. With
---reader the language model MODEL reads the texts too, and learning is shorter (READ); those runs and scores have `reader` in their names.
+it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
+reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved and -meaning behind it where so asked.
 All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
@@ -17,7 +17,6 @@ All commands go on where they were stopped. One process a core is the quickest:
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -108,11 +107,10 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
     return path
 
 
-def score(
-    out: Path, language: str, kinds: Sequence[Kind], curve: tuple[int, ...], embeddings: str | None, retrieved: int, reader: bool
-) -> None:
+def score(out: Path, language: str, options: argparse.Namespace) -> None:
+    reader, how = options.reader, replace(SAMPLING, retrieved=options.retrieved, distinct=options.distinct)
     parts = ("second-reader",) if reader else ("second", "only")
-    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in parts for kind in kinds]
+    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in parts for kind in options.kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data, road = out / "data" / language, (READ if reader else ROADS)[language]
     learned = [data / "second.jsonl", *([cut(data / "first.jsonl", road.lines)] if road.first else [])]
@@ -120,13 +118,13 @@ def score(
         str(data / "test.jsonl"),
         language,
         tuple(map(str, learned)),
-        sampling=replace(SAMPLING, retrieved=retrieved),
-        curve=curve,
+        sampling=how,
+        curve=tuple(options.curve),
         curve_limit=CURVE_ITEMS,
-        embeddings=embeddings,
+        embeddings=options.embeddings,
     )
-    name = language + ("-reader" if reader else "") + ("-retrieved" if retrieved else "")
-    score_runs(done, settings, out / "scores" / name)
+    said = {"reader": reader, "retrieved": how.retrieved, "meaning": how.distinct == "meaning"}
+    score_runs(done, settings, out / "scores" / "-".join([language, *(name for name, is_so in said.items() if is_so)]))
 
 
 def main() -> None:
@@ -139,6 +137,7 @@ def main() -> None:
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
+    parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
     roads = READ if options.reader else ROADS
@@ -147,7 +146,7 @@ def main() -> None:
         parser.error(f"--reader goes with --languages {' '.join(READ)}, and without --only-second")
     for language in languages:
         if options.what == "score":
-            score(options.out, language, options.kinds, tuple(options.curve), options.embeddings, options.retrieved, bool(options.reader))
+            score(options.out, language, options)
             continue
         for kind in options.kinds:
             if options.only_second:

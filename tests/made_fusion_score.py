@@ -42,7 +42,7 @@ class Rote:
     def slotted(self, texts):
         return [Slotted(text, {}) for text in texts]
 
-    def generate(self, texts, how, places=None, cut=False, near=None):
+    def generate(self, texts, how, places=None, cut=False, near=None, meanings=None):
         places = range(len(texts)) if places is None else places
         if len(self.asked) + len(texts) > self.stops:
             raise KeyboardInterrupt

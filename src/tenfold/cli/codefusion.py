@@ -135,6 +135,8 @@ def _generate(argv: list[str]) -> int:
         """Tokens to be found at each <hole>; one at the end is as long as it takes."""
         near: tuple[str, ...] = ()
         """Files of training pairs, in which --retrieved looks."""
+        language: str | None = None
+        """bash, python or cf: whose meanings --distinct meaning goes by. Of rules, what they do to made columns."""
 
     options = parse(Generate, argv[1:], "tenfold codefusion generate")
     if not options.text:
@@ -147,7 +149,7 @@ def _generate(argv: list[str]) -> int:
 
     how = options.settings
     settings = replace(how, batch=min(how.batch, len(options.text) * (how.draws or how.samples)))
-    write_snippets(options.run, options.text, settings, options.given or None, options.holes, options.near)
+    write_snippets(options.run, options.text, settings, options.given or None, options.holes, options.near, options.language)
     return 0
 
 

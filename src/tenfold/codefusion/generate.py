@@ -11,6 +11,7 @@ import numpy as np
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.drafts import draft, fused
+from tenfold.codefusion.meaning import Meanings, by_meaning
 from tenfold.codefusion.model import Text
 from tenfold.codefusion.reader import Reader
 from tenfold.codefusion.retrieval import Retrieval
@@ -68,6 +69,7 @@ class FusionModel:
         places: Sequence[int] | None = None,
         cut: bool = False,
         near: Retrieval | None = None,
+        meanings: Meanings | None = None,
     ) -> list[list[Snippet]]:
         """`how.samples` snippets for each text, the likeliest first where they are ranked; with `how.draws`, of so many the likeliest that
         differ, and copies of these only where too few do.
@@ -75,7 +77,7 @@ class FusionModel:
         `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. `places` are the
         numbers that each text's randomness goes by; None: 0, 1, 2, ... `cut`: texts that are too long are cut, as they are in training.
         `near` is where `how.retrieved` codes of each text's nearest ones come from; then fewer than `how.samples` come back where there are
-        not so many different ones.
+        not so many different ones. `meanings` are how `how.distinct` tells codes apart, where it is by meaning.
         Raises UserError for a text or a snippet that is too long, and for settings that the model has none of.
         """
         how = how or Sampling()
@@ -84,6 +86,8 @@ class FusionModel:
         if how.retrieved and (near is None or given is not None):
             wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
             raise UserError(f"retrieved is {how.retrieved}, but {wrong}.\n  Name training pairs with --near, and no --given.")
+        if how.distinct == "meaning" and meanings is None:
+            raise UserError("distinct is meaning, but no language is named to understand code by.\n  Say --language bash, python or cf.")
         read = self.slotted(texts)
         states_BRH = self.reader.states(texts) if self.reader else None
         text = text_rows(self._encoded([each.text for each in read], cut), config, pad, states_BRH)
@@ -103,9 +107,13 @@ class FusionModel:
         grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
         if near is not None and how.retrieved:
             drafts = self._drafts(how, near, texts, read, text)
-            return [_together(group, extra)[: how.samples] for group, extra in zip(grouped, drafts, strict=True)]
-        ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
-        return [different_first(group)[: how.samples] for group in ranked] if how.draws else ranked
+            ordered = [_together(group, extra) for group, extra in zip(grouped, drafts, strict=True)]
+        else:
+            ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
+            ordered = [different_first(group) for group in ranked] if how.draws else ranked
+        if how.distinct == "meaning" and meanings is not None:
+            ordered = [_meanings_first(group, meanings, place, not how.retrieved) for place, group in enumerate(ordered)]
+        return [group[: how.samples] for group in ordered]
 
     def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
         """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
@@ -215,6 +223,11 @@ def _together(drawn: Sequence[Snippet], drafts: Sequence[Snippet]) -> list[Snipp
     """What was drawn and the drafts in one order."""
     both = [*drawn, *drafts]
     return [both[n] for n in fused([each.code for each in both], [each.bound for each in both], len(drawn))]
+
+
+def _meanings_first(snippets: Sequence[Snippet], meanings: Meanings, place: int, sort: bool) -> list[Snippet]:
+    codes, nats = [each.code for each in snippets], [each.bound for each in snippets]
+    return [snippets[n] for n in by_meaning(codes, meanings.of(place, codes), nats, sort)]
 
 
 def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:

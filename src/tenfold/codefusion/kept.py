@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tenfold.codefusion.candidates import Candidate
+from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.settings import Sampling
 from tenfold.corpus.files import fingerprint, write_atomically
@@ -35,11 +36,12 @@ def sampled(
     folder: Path,
     progress: Callable[[int, int], None],
     near: Retrieval | None = None,
+    meanings: Meanings | None = None,
 ) -> list[Answer]:
-    """The samples of `texts[place]` for each of the places, from the folder where they are there. `texts` are those of the whole file: an
-    item's samples are the same whatever is asked beside it. `near`: where `how.retrieved` codes come from."""
-    near = near if how.retrieved else None
-    path = folder / f"{candidate.name.replace('/', '-')}-{_key(candidate, how, texts, near)}.jsonl"
+    """The samples of `texts[place]` for each of the places, from the folder where they are there. `texts` are those of the whole file, as
+    `meanings` are: an item's samples are the same whatever is asked beside it. `near`: where `how.retrieved` codes come from."""
+    near, meanings = near if how.retrieved else None, meanings if how.distinct == "meaning" else None
+    path = folder / f"{candidate.name.replace('/', '-')}-{_key(candidate, how, texts, near, meanings)}.jsonl"
     found = _read(path)
     missing = [place for place in places if place not in found]
     done = len(places) - len(missing)
@@ -49,7 +51,7 @@ def sampled(
         with path.open("a", encoding="utf-8") as file:
             for first in range(0, len(missing), how.batch):  # so many texts fill so many batches
                 some = missing[first : first + how.batch]
-                for place, answer in zip(some, _ask(candidate, how, [texts[place] for place in some], some, near), strict=True):
+                for place, answer in zip(some, _ask(candidate, how, texts, some, near, meanings), strict=True):
                     found[place] = answer
                     file.write(json.dumps({"place": place, **_said(answer)}) + "\n")
                 file.flush()
@@ -58,8 +60,17 @@ def sampled(
     return [found[place] for place in places]
 
 
-def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequence[int], near: Retrieval | None) -> list[Answer]:
-    found = candidate.model.generate(texts, how, places=places, cut=True, near=near)
+def _ask(
+    candidate: Candidate,
+    how: Sampling,
+    texts: Sequence[str],
+    places: Sequence[int],
+    near: Retrieval | None,
+    meanings: Meanings | None,
+) -> list[Answer]:
+    asked = [texts[place] for place in places]
+    own = meanings and meanings.take(places)
+    found = candidate.model.generate(asked, how, places=places, cut=True, near=near, meanings=own)
     frames = [[snippet.frames for snippet in group] if how.frames > 1 else [] for group in found]
     return [
         Answer([snippet.code for snippet in group], [snippet.bound for snippet in group], looks)
@@ -67,12 +78,13 @@ def _ask(candidate: Candidate, how: Sampling, texts: Sequence[str], places: Sequ
     ]
 
 
-def _key(candidate: Candidate, how: Sampling, texts: Sequence[str], near: Retrieval | None) -> str:
-    settings = {name: value for name, value in asdict(how).items() if name != "batch"}
+def _key(candidate: Candidate, how: Sampling, texts: Sequence[str], near: Retrieval | None, meanings: Meanings | None) -> str:
+    settings = {name: value for name, value in asdict(how).items() if name != "batch" and (name != "distinct" or meanings)}
     pairs = None if near is None else [near.texts, near.codes]
     about = [candidate.about[name] for name in ("fingerprint", "tokenizer", "words")]
     reader = [found["fingerprint"]] if (found := candidate.about.get("reader")) else []
-    return fingerprint(*about, *reader, settings, list(texts), pairs)
+    told_apart = [repr(meanings)] if meanings else []
+    return fingerprint(*about, *reader, settings, list(texts), pairs, *told_apart)
 
 
 def _said(answer: Answer) -> dict:

@@ -109,6 +109,16 @@ def cf_spans(code: str) -> list[Span]:
     return sorted(found, key=lambda span: span.start)
 
 
+def syntax_tree(code: str) -> str | None:
+    """Python's syntax tree as `ast.dump` prints it, without places; None where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.dump(ast.parse(code.strip()))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def python_form(code: str) -> str:
     """As `ast.unparse` prints it; comments alone, and what it cannot read or print, as they are."""
     try:

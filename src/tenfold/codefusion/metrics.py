@@ -12,10 +12,8 @@ Diversity is as CodeFusion's table has it: the share of token n-grams that are d
 longer one's letters, and the mean cosine of two samples' mean rows of the table.
 """
 
-import ast
 import itertools
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +21,7 @@ import numpy as np
 
 from tenfold.codefusion.bash import template_match
 from tenfold.codefusion.data import Example
-from tenfold.codefusion.languages import valid
+from tenfold.codefusion.languages import syntax_tree, valid
 from tenfold.codefusion.rules.match import execution_match
 from tenfold.codefusion.rules.syntax import RuleError
 from tenfold.evaluate.grades import similarity
@@ -72,17 +70,8 @@ def _rule_worth(example: Example, candidate: str, exact: float) -> dict[str, flo
 
 def same_tree(gold: str, candidate: str) -> bool:
     """Whether two pieces of Python have the same syntax tree; of a right one that does not parse, whether the words are the same."""
-    expected = _tree(gold)
-    return gold.split() == candidate.split() if expected is None else expected == _tree(candidate)
-
-
-def _tree(code: str) -> str | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.dump(ast.parse(code.strip()))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    expected = syntax_tree(gold)
+    return gold.split() == candidate.split() if expected is None else expected == syntax_tree(candidate)
 
 
 def embedding_match(table: Table, gold: str, candidate: str) -> float:

@@ -23,6 +23,7 @@ import numpy as np
 from tenfold.codefusion.candidates import BASELINE, Candidate, open_candidates
 from tenfold.codefusion.embeddings import read_embeddings
 from tenfold.codefusion.kept import Answer, sampled
+from tenfold.codefusion.meaning import Meanings, by_meaning
 from tenfold.codefusion.metrics import METRICS, OWN
 from tenfold.codefusion.noise import steps_taken
 from tenfold.codefusion.retrieval import Retrieval
@@ -39,6 +40,7 @@ from tenfold.evaluate.results import check_writable
 from tenfold.train.device import machine
 
 SAMPLES, SCORES, RESULT = "samples", "scores.json", "result.json"
+LOOKED_THROUGH = 10  # retrieved codes for each answer, where answers are to mean different things
 SHOWN = 6  # snippets whose looks on the way are written into scores.json
 
 
@@ -79,6 +81,11 @@ class _Scoring:
     out: Path
     judge: Judge
     progress: Progress
+
+    @property
+    def meanings(self) -> Meanings:
+        """How answers are told apart, where they are by what they mean."""
+        return Meanings(self.settings.language, [example.data for example in self.items.examples])
 
     def go(self) -> tuple[dict[str, Any], dict[str, Any]]:
         seed, tops, language = self.settings.sampling.seed, self.settings.tops, self.settings.language
@@ -123,16 +130,25 @@ class _Scoring:
         def told(done: int, total: int) -> None:
             self.progress(f"{what}: texts", done, total)
 
-        return sampled(candidate, how, self.items.texts, places, self.out / SAMPLES, told, self.baseline)
+        return sampled(candidate, how, self.items.texts, places, self.out / SAMPLES, told, self.baseline, self.meanings)
 
     def _rows(self, answers: Sequence[Answer], places: Sequence[int]) -> list[dict[str, Any]]:
         return [self.judge.row(place, answer) for place, answer in zip(places, answers, strict=True)]
 
     def _nearest(self) -> list[Answer]:
         assert self.baseline is not None
-        texts = [self.items.texts[place] for place in self.items.places]
-        found = self.baseline.answers(texts, self.settings.sampling.samples)
-        return [Answer([each.code for each in group]) for group in found]
+        how, places = self.settings.sampling, self.items.places
+        by_what = how.distinct == "meaning"
+        found = self.baseline.answers([self.items.texts[place] for place in places], how.samples * (LOOKED_THROUGH if by_what else 1))
+        codes = [[each.code for each in group] for group in found]
+        if by_what:
+            codes = [self._of_other_meanings(place, group) for place, group in zip(places, codes, strict=True)]
+        return [Answer(group[: how.samples]) for group in codes]
+
+    def _of_other_meanings(self, place: int, codes: Sequence[str]) -> list[str]:
+        """The codes in order, but for those that mean what one before does, which come after."""
+        meanings = self.meanings.of(place, codes)
+        return [codes[n] for n in by_meaning(codes, meanings, [None] * len(codes), sort=False)]
 
     def _cut(self, candidate: Candidate) -> int:
         """Items whose text is longer than the model reads."""
@@ -169,7 +185,7 @@ class _Scoring:
         looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.whole)
         if looks < 2 or candidate.about["kind"] != "codefusion":
             return None
-        how = candidate.settings(replace(self.settings.sampling, samples=1, draws=0, rank_by=0, retrieved=0))
+        how = candidate.settings(self.settings.sampling.alone)
         places = self.items.drawn(self.settings.frame_items, how.seed)
         snippets = [answer.frames[0] for answer in self._sampled(candidate, how, places, f"{candidate.name}, {looks} looks")]
         distances = [[1 - similarity(look, snippet[-1]) for look in snippet] for snippet in snippets]

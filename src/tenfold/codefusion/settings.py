@@ -40,6 +40,9 @@ class Sampling:
     draws: int = 0
     """Snippets drawn for each text, of which the likeliest different ones are kept, by the bound that `rank_by` asks for; 0: as many as
     `samples`, all of them kept."""
+    distinct: Literal["letters", "meaning"] = "letters"
+    """Which of more codes than are kept count as different: those of other letters, or those that mean something else, the likeliest
+    meaning first (meaning.py): another template of Bash, another tree of Python, a rule that does something else to the cells."""
     rank_by: int = 0
     """Passes with which the model's own bound of each sample's likelihood is estimated, to sort by, best first; 0: in order of drawing."""
     retrieved: int = 0
@@ -66,6 +69,8 @@ class Sampling:
                 f"retrieved is {self.retrieved} and rank_by 0, but retrieved codes are judged by the model's bound."
                 "\n  Set rank_by, to 16 for example."
             )
+        if self.distinct == "meaning" and not (self.draws or self.retrieved):
+            raise UserError("distinct is meaning, but no more codes are made than are kept.\n  Set draws, to 16 for example.")
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta is {self.eta}, but must lie between 0 (DDIM) and 1 (the posterior's noise).")
         if not (math.isfinite(self.guidance) and self.guidance >= 0):
@@ -80,9 +85,14 @@ class Sampling:
         return self.steps or whole
 
     @property
+    def alone(self) -> "Sampling":
+        """The settings of one sample a text, as it is drawn."""
+        return replace(self, samples=1, draws=0, distinct="letters", rank_by=0, retrieved=0)
+
+    @property
     def compiled(self) -> "Sampling":
         """The settings without those that no sampler reads, which compiles for each of the others."""
-        return replace(self, samples=1, draws=0, rank_by=0, retrieved=0, batch=1, seed=0)
+        return replace(self.alone, batch=1, seed=0)
 
     def of_kind(self, kind: str, whole: int) -> "Sampling":
         """The settings without those that a model of this kind has none of; a masked one's steps are `whole`, its tokens, at most."""

@@ -16,7 +16,7 @@ def speeds(
     """For each model and for batches of `how.batch` and of one: seconds of a batch, the median of `rounds` after one to compile, from text
     to code without ranking; and the bytes of its program as compiled, weights among them, which XLA counts high (docs/longnet.md)."""
     sizes = sorted({how.batch, 1}, reverse=True)
-    alone = replace(how, samples=1, draws=0, rank_by=0, retrieved=0, frames=1)
+    alone = replace(how.alone, frames=1)
     asked = [(candidate, candidate.settings(replace(alone, batch=size))) for candidate in candidates for size in sizes]
     seconds: list[list[float]] = [[] for _ in asked]
     for turn in range(rounds + 1):

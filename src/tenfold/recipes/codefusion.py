@@ -81,15 +81,25 @@ def find_fusion(name: str, phase: str) -> FusionRecipe:
 
 
 def write_snippets(
-    run: str, texts: Sequence[str], how: Sampling, given: Sequence[str] | None, holes: int, near: Sequence[str] = ()
+    run: str,
+    texts: Sequence[str],
+    how: Sampling,
+    given: Sequence[str] | None,
+    holes: int,
+    near: Sequence[str] = (),
+    language: str | None = None,
 ) -> None:
-    """Prints snippets as lines of JSON, those of a text together. `near`: files of pairs whose codes are retrieved."""
+    """Prints snippets as lines of JSON, those of a text together. `near`: files of pairs whose codes are retrieved. `language`: whose
+    meanings tell codes apart, where they do."""
     from tenfold.codefusion.data import read_examples
     from tenfold.codefusion.generate import load_fusion
+    from tenfold.codefusion.meaning import Meanings
     from tenfold.codefusion.retrieval import Retrieval
 
     pairs = Retrieval([each for path in near for each in read_examples(path, "train").examples]) if near else None
-    for text, snippets in zip(texts, load_fusion(run).generate(texts, how, given, holes, near=pairs), strict=True):
+    meanings = Meanings(language) if language else None
+    found = load_fusion(run).generate(texts, how, given, holes, near=pairs, meanings=meanings)
+    for text, snippets in zip(texts, found, strict=True):
         for snippet in snippets:
             seen: dict = {"bound": snippet.bound} if snippet.bound is not None else {}
             seen |= {"frames": snippet.frames} if how.frames > 1 else {}

@@ -56,6 +56,26 @@ def execution_match(gold: str, candidate: str, data: Sequence[Sequence[Any]], to
     return Match(on_data, all(_same(right, other, one, today) for one in made))
 
 
+def effects(
+    codes: Sequence[str], data: Sequence[Sequence[Any]] = (), today: datetime.date = TODAY, seed: int = 0
+) -> list[tuple[tuple[str, tuple[bool, ...]], ...] | None]:
+    """What each rule does to the data or, where that has no rows, to tables made of all the rules' constants: alike where they do the same.
+    None of a rule that cannot be read. Raises UserError where the data cannot."""
+    table = read_table([list(row) for row in data] or [["Value"]])
+    read = {code: rule for code in {*codes} if (rule := _read(code)) is not None}
+    tables = [table] if table.rows else made_tables([read[code] for code in sorted(read)], table.header, today, seed)
+    outcomes = {code: [evaluate(rule, one, today) for one in tables] for code, rule in read.items()}
+    found = {code: tuple((outcome.draws, outcome.cells) for outcome in each) for code, each in outcomes.items()}
+    return [found.get(code) for code in codes]
+
+
+def _read(code: str) -> Call | None:
+    try:
+        return read_rule(code)
+    except RuleError:
+        return None
+
+
 def _same(one: Call, other: Call, table: Table, today: datetime.date) -> bool:
     left, right = evaluate(one, table, today), evaluate(other, table, today)
     return left.draws == right.draws and left.cells == right.cells
