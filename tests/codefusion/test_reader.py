@@ -2,12 +2,10 @@
 
 import shutil
 from dataclasses import replace
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from tenfold.codefusion.candidates import open_candidates
@@ -20,28 +18,12 @@ from tenfold.codefusion.run import read_fusion_run, shaped
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.train import train_fusion
 from tenfold.errors import UserError
-from tenfold.model.config import ModelConfig
-from tenfold.model.params import init_params
 from tenfold.model.transformer import forward
-from tenfold.sharding.axes import make_mesh
-from tenfold.sharding.config import MeshConfig
-from tenfold.train.checkpoint import Checkpoints
-from tenfold.train.recipe import Recipe, TrainConfig, save_recipe
-from tenfold.train.state import state_of
 from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED, PAIRS
+from tiny_reader import GPT, write_gpt
 
-GPT = ModelConfig(vocab=300, context=16, layers=3, embed=24, heads=2, dtype="float32", scan=True)
 TEXTS = [*PAIRS, "", "a", "a text of so many words that not all of them are read"]
 TOKENS, LAYERS = 12, 2
-
-
-def write_gpt(folder, config=GPT, seed=3, objective: Literal["causal", "masked"] = "causal"):
-    """A run of a language model of random weights, without a tokenizer."""
-    params = init_params(jax.random.key(seed), config)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
-        checkpoints.save(state_of(params, config, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1])))
-    save_recipe(Recipe("gpt", model=config, train=TrainConfig(objective=objective)), folder / "recipe.yaml")
-    return params
 
 
 @pytest.fixture(scope="module")
