@@ -3,13 +3,13 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20] [--distinct meaning]
+        [--retrieved 20] [--distinct meaning] [--draws 64]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved and -meaning behind it where so asked.
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning and -64 behind it where so asked.
 All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
@@ -108,7 +108,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
 
 
 def score(out: Path, language: str, options: argparse.Namespace) -> None:
-    reader, how = options.reader, replace(SAMPLING, retrieved=options.retrieved, distinct=options.distinct)
+    reader, how = options.reader, replace(SAMPLING, retrieved=options.retrieved, distinct=options.distinct, draws=options.draws)
     parts = ("second-reader",) if reader else ("second", "only")
     runs = [out / "runs" / f"{language}-{kind}-{part}" for part in parts for kind in options.kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
@@ -123,8 +123,9 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         curve_limit=CURVE_ITEMS,
         embeddings=options.embeddings,
     )
-    said = {"reader": reader, "retrieved": how.retrieved, "meaning": how.distinct == "meaning"}
-    score_runs(done, settings, out / "scores" / "-".join([language, *(name for name, is_so in said.items() if is_so)]))
+    said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
+    said += [str(how.draws)] if how.draws != SAMPLING.draws else []
+    score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
 
 
 def main() -> None:
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
+    parser.add_argument("--draws", type=int, default=SAMPLING.draws, help="of which the five likeliest that differ are answered")
     parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
