@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 # Before anything imports JAX. What one test compiles is kept for the others of this run of the suite, as a run that goes on compiles again
@@ -21,8 +22,16 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # JAX writes a program in p
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")  # no test calls anybody
-# Tests compile much and compute little: LLVM's slowest passes would take half of their time.
-os.environ["XLA_FLAGS"] = f"--xla_llvm_disable_expensive_passes=true --xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}"
+# Tests compile much and compute little: with all that makes programs quick they would take twice as long. The older way to emit fused loops
+# compiles quicker, where JAX still has it.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_backend_optimization_level=0",
+        *(["--xla_cpu_use_fusion_emitters=false"] if version("jaxlib").startswith("0.10.") else []),
+        os.environ.get("XLA_FLAGS", ""),
+    ]
+)
 
 import pytest
 from hypothesis import settings
@@ -33,6 +42,21 @@ ROOT = Path(__file__).parent.parent
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+MOST_MAPS = 30_000
+"""Of a process's mapped regions, of which Linux allows 65,530 and each compiled program takes some: one worker could not run all tests."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_let_go():
+    """After a file of tests, where there are many."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
