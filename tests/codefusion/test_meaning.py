@@ -23,6 +23,8 @@ from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
 from tenfold.errors import UserError
+from tenfold.recipes.codefusion_score import notes
+from tenfold.report.codefusion import score_page
 from tenfold.tokens.tokenizer import train_tokenizer
 from tiny_fusion import AUTOREGRESSIVE, PAIRS
 
@@ -116,7 +118,9 @@ def test_the_baseline_answers_with_different_meanings_too(tmp_path):
     for distinct, expected in (("letters", SAME[:2]), ("meaning", ["x.sort()", "sorted(x)"])):
         how = Sampling(samples=2, draws=4, rank_by=1, distinct=distinct)
         settings = ScoreSettings(str(tmp_path / "test.jsonl"), "python", (str(tmp_path / "train.jsonl"),), sampling=how)
-        score([], settings, tmp_path / distinct, lambda *_: None)
+        found, _ = score([], settings, tmp_path / distinct, lambda *_: None)
+        said = "told apart by what they mean"
+        assert (said in " ".join(notes(found))) == (said in score_page(tmp_path / distinct).read_text()) == (distinct == "meaning")
         assert json.loads((tmp_path / distinct / "retrieval.jsonl").read_text())["codes"] == expected
 
 

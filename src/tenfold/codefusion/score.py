@@ -100,6 +100,7 @@ class _Scoring:
             "own": OWN[language],
             "metrics": list(metrics),
             "tops": list(tops),
+            "distinct": self.settings.sampling.distinct,
             "embeddings": self.settings.embeddings,
             "data": self.items.said,
             "columns": columns,

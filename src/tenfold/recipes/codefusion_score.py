@@ -46,6 +46,8 @@ def notes(found: dict[str, Any]) -> list[str]:
         lines.append(f"{data['without_text']:,} items have no text and are left out.")
     if data.get("without_rows"):
         lines.append(f"{data['without_rows']:,} items have no rows of data: their rules are run on made columns instead.")
+    if found["distinct"] == "meaning":
+        lines.append("A text's answers are told apart by what they mean.")
     named = {str(Path(path).expanduser().resolve()) for path in data["train"]}
     for column in found["columns"]:
         others = [path for path in column.get("trained_on", ()) if str(Path(path).expanduser().resolve()) not in named]
