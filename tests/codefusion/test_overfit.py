@@ -27,7 +27,7 @@ def losses(run, name: str) -> list[float]:
 @pytest.mark.parametrize(
     "model, steps",
     [
-        (replace(FUSION, code_width=16, steps=50, **SHAPE), 800),  # after 400 one token in some tens may be another
+        (replace(FUSION, code_width=16, steps=50, **SHAPE), 800),  # after 400 a token of one may be another
         (replace(MASKED, **SHAPE), 800),  # its tokens are drawn: after 400 steps one in some hundreds is still another
         (replace(AUTOREGRESSIVE, **SHAPE), 400),
     ],
