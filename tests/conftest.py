@@ -23,7 +23,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")  # no test calls anybody
 # Tests compile much and compute little: with all that makes programs quick they would take twice as long. The older way to emit fused loops
-# compiles quicker, where JAX still has it.
+# compiles quicker, where JAX still has it. Of flags said twice the last holds, so the caller's do.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         "--xla_llvm_disable_expensive_passes=true",
@@ -42,6 +42,22 @@ ROOT = Path(__file__).parent.parent
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+OPTIMISED = "TENFOLD_TESTS_OPTIMISED"
+
+
+def pytest_pyfunc_call(pyfuncitem):
+    """A test marked `optimised` holds where XLA optimises: it runs by itself in a process where it does, and not in this one."""
+    if OPTIMISED in os.environ or pyfuncitem.get_closest_marker("optimised") is None:
+        return None
+    flags = f"{os.environ['XLA_FLAGS']} --xla_backend_optimization_level=1".replace("_emitters=false", "_emitters=true")
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "", pyfuncitem.nodeid]
+    done = subprocess.run(command, cwd=ROOT, env=others | {OPTIMISED: "1", "XLA_FLAGS": flags}, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"in a process of its own:\n{done.stdout}\n{done.stderr}", pytrace=False)
+    return True
 
 
 MOST_MAPS = 30_000

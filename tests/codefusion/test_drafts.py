@@ -120,8 +120,13 @@ def test_the_command_retrieves(tmp_path, capsys):
     said = ["codefusion", "generate", str(tmp_path / "run"), "--text", "sort a list", "--samples", "4", "--rank-by", "1"]
     with pytest.raises(SystemExit) as ended:
         main([*said, "--retrieved", "2", "--near", str(pairs)])
-    with pytest.raises(SystemExit) as refused:
-        main([*said, "--near", str(pairs)])
-    assert refused.value.code == 2
+    for wrong in (["--near", str(pairs)], ["--language", "python"]):
+        with pytest.raises(SystemExit) as refused:
+            main([*said, *wrong])
+        assert refused.value.code == 2
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert not ended.value.code and "x.sort()" in [line["code"] for line in lines] and len(lines) == 4
+    with pytest.raises(SystemExit) as ended:
+        main([*said, "--retrieved", "4", "--near", str(pairs), "--distinct", "meaning", "--language", "python"])
+    first = [json.loads(line)["code"] for line in capsys.readouterr().out.splitlines()]
+    assert not ended.value.code and {*first} == {*PAIRS.values()}, "what can be read comes before what was drawn"

@@ -23,11 +23,12 @@ def losses(run, name: str) -> list[float]:
     return [line[name] for line in map(json.loads, (run.path / "metrics.jsonl").read_text().splitlines()) if name in line]
 
 
+@pytest.mark.optimised
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model, steps",
     [
-        (replace(FUSION, code_width=16, steps=50, **SHAPE), 800),  # after 400 a token of one may be another
+        (replace(FUSION, code_width=16, steps=50, **SHAPE), 400),
         (replace(MASKED, **SHAPE), 800),  # its tokens are drawn: after 400 steps one in some hundreds is still another
         (replace(AUTOREGRESSIVE, **SHAPE), 400),
     ],

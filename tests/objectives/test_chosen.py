@@ -43,6 +43,7 @@ def test_it_is_the_distribution_that_is_drawn_from(monkeypatch, chunk, kept, tem
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), *slopes)
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("most", [3, 5, 8])
 def test_the_head_is_asked_at_the_places_that_count_only(most):
     """Values and gradients are those of asking it everywhere, for as many places as count, for more, and for all."""
@@ -53,7 +54,6 @@ def test_the_head_is_asked_at_the_places_that_count_only(most):
         return sum((jnp.where(mask > 0, x, 0.0) * jnp.arange(1.0, 25).reshape(3, 8)).sum() for x in chosen)
 
     few, whole = (jax.jit(jax.value_and_grad(found), static_argnums=1)(PARAMS, n) for n in (most, 0))
-    largest = max(float(np.abs(each).max()) for each in jax.tree.leaves(whole[1]))  # gradients of keys' biases are sums that cancel
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * largest), few, whole)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), few, whole)
     logits = jax.make_jaxpr(found, static_argnums=1)(PARAMS, most).pretty_print()
     assert (f"[3,8,{CONFIG.vocab}]" in logits) == (most == 8), "logits are made where they are not asked for"

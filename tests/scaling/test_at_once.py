@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import sys
-import textwrap
 import threading
 from functools import partial
 
@@ -27,31 +25,16 @@ def begun(data, out):
     return opened, rungs(opened.ladder, opened.shared, opened.parts)
 
 
-def test_side_by_side_is_one_after_the_other_to_the_last_bit(data, run_python, tmp_path):
-    """Compiled as it is for users: with the suite's flags sums may depend on how many threads there are."""
-    program = """
-        import sys
-        from functools import partial
-        from pathlib import Path
-        from tenfold.scaling.at_once import trained_at_once
-        from tenfold.scaling.ladder import climb, open_ladder
-        from tenfold.scaling.rungs import rungs
-        from tiny_ladder import climbed, tiny_ladder
-
-        if __name__ == "__main__":
-            ladder, out = tiny_ladder(Path(sys.argv[1])), Path(sys.argv[2])
-            assert climbed(ladder, out / "whole")
-            opened, seen = open_ladder(ladder, out / "beside"), []
-            look = lambda running: seen.append(len(running))
-            assert climb(opened, rungs(ladder, opened.shared, opened.parts), partial(trained_at_once, count=2, look=look))
-            assert max(seen) == 2
-    """
-    path = tmp_path / "beside.py"
-    path.write_text(textwrap.dedent(program))
-    run_python(path, data, tmp_path, env={"XLA_FLAGS": "", "PYTHONPATH": os.pathsep.join(sys.path)})
-    names = {rung.name for rung in begun(data, tmp_path / "asked")[1]}
-    for file in ("ladder.json", *(f"rungs/{name}/metrics.jsonl" for name in names)):
-        assert (tmp_path / "beside" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+@pytest.mark.optimised
+def test_side_by_side_is_one_after_the_other_to_the_last_bit(data, whole, tmp_path):
+    opened, asked = begun(data, tmp_path / "out")
+    seen = []
+    assert climb(opened, asked, partial(trained_at_once, count=2, look=lambda running: seen.append(len(running))))
+    assert max(seen) == 2
+    assert (opened.out / "ladder.json").read_bytes() == (whole / "ladder.json").read_bytes()
+    for rung in asked:
+        mine, theirs = (place / "rungs" / rung.name / "metrics.jsonl" for place in (opened.out, whole))
+        assert mine.read_bytes() == theirs.read_bytes()
 
 
 def test_a_stopped_ladder_goes_on(data, whole, tmp_path):

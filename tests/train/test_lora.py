@@ -209,6 +209,7 @@ def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.optimised
 def test_a_run_starts_at_the_base_and_learns(place):
     """Measured before the first step: a run that trains nothing but a step of no size measures the same."""
     folder, recipe = place
@@ -217,8 +218,8 @@ def test_a_run_starts_at_the_base_and_learns(place):
     train(whole, folder / "whole")
     assert lines(folder / "whole")[0] == lines(folder / "run")[0] and lines(folder / "run")[0]["step"] == 0
     (loss,) = [line["loss"] for line in lines(folder / "whole") if "loss" in line]
-    # Two programs, in which the compiler may add up numbers in different orders.
-    assert loss == pytest.approx(lines(folder / "run")[1]["loss"], rel=1e-6, abs=0)
+    rounding = 0 if jax.__version_info__ < (0, 11) else 1e-6  # newer releases add up the two programs' numbers in different orders
+    assert loss == pytest.approx(lines(folder / "run")[1]["loss"], rel=rounding, abs=0)
     assert measured[-1] < measured[0] - 0.3
 
 

@@ -145,6 +145,11 @@ def _generate(argv: list[str]) -> int:
         raise UserError(
             f"near names {options.near[0]}, but retrieved is 0: nothing is looked for there.\n  Say --retrieved 20, or leave out --near."
         )
+    if options.language and options.settings.distinct != "meaning":
+        raise UserError(
+            f"language is {options.language}, but distinct is letters, so no code is understood.\n"
+            "  Say --distinct meaning, or leave out --language."
+        )
     from tenfold.recipes.codefusion import write_snippets
 
     how = options.settings

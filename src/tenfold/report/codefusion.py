@@ -67,7 +67,7 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         written=result["written"],
         lede=f"{data['items']:,} items of {data['path']}. New, with neither text nor code in training: {data['new']:,}.",
         tops=found["tops"],
-        distinct=found.get("distinct", "letters"),
+        distinct=found["distinct"],
         own=found["own"],
         what=[(metric, WHAT[metric]) for metric in found["metrics"]],
         splits=[_split(found, split) for split in SPLITS if any(column["splits"][split]["items"] for column in columns)],
