@@ -3,13 +3,13 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20] [--distinct meaning] [--draws 64]
+        [--retrieved 20] [--distinct meaning] [--draws 64] [--together]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning and -64 behind it where so asked.
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together and -64 behind it where so asked.
 All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
@@ -57,6 +57,7 @@ class Road:
 ROADS = {"bash": Road(33, 36, 2000, 8000), "python": Road(36, 36, 1000, 4000), "cf": Road(20, 62, 9000, 3000)}
 READ = {
     "bash": Road(33, 36, 0, 8000, layers=20, tokens=32, late_noise=2.0),
+    "python": Road(36, 36, 0, 4000, layers=20, tokens=32, late_noise=2.0),
     "cf": Road(20, 62, 6000, 3000, lines=40_000, layers=12, tokens=24),
 }
 """With a reader, which reads each text once: fewer texts and steps before the pairs, or none."""
@@ -75,7 +76,7 @@ def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, 
     files = {"paths": (str(lines),), "tokenizer": str(data / "tokenizer"), "words": str(data / "words.txt")}
     return replace(
         base,
-        name=f"{language}-{kind}-{part}{'-reader' if reader else ''}",
+        name=named(language, kind, part, reader),
         model=replace(base.model, **shape),
         data=FusionData(**files, language=language),  # type: ignore[arg-type]
         optimizer=replace(base.optimizer, warmup_tokens=WARMUP * base.train.batch * road.length),
@@ -83,6 +84,10 @@ def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, 
         reader=ReaderConfig(reader, road.layers, road.tokens, str(out / "states" / language)) if reader else ReaderConfig(),
         start=None if start is None else str(start),
     )
+
+
+def named(language: str, kind: Kind, part: str, reader: str | None) -> str:
+    return f"{language}-{kind}-{part}{'-reader' if reader else ''}"
 
 
 def cut(file: Path, lines: int) -> Path:
@@ -109,8 +114,7 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
 
 def score(out: Path, language: str, options: argparse.Namespace) -> None:
     reader, how = options.reader, replace(SAMPLING, retrieved=options.retrieved, distinct=options.distinct, draws=options.draws)
-    parts = ("second-reader",) if reader else ("second", "only")
-    runs = [out / "runs" / f"{language}-{kind}-{part}" for part in parts for kind in options.kinds]
+    runs = [out / "runs" / named(language, kind, part, reader) for part in ("second", "only") for kind in options.kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data, road = out / "data" / language, (READ if reader else ROADS)[language]
     learned = [data / "second.jsonl", *([cut(data / "first.jsonl", road.lines)] if road.first else [])]
@@ -122,8 +126,10 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         curve=tuple(options.curve),
         curve_limit=CURVE_ITEMS,
         embeddings=options.embeddings,
+        together=options.together,
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
+    said += ["together"] if options.together else []
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
 
@@ -132,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["train", "score"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--languages", nargs="+", choices=list(ROADS), help="all; with a reader, bash and cf")
+    parser.add_argument("--languages", nargs="+", choices=list(ROADS), help="all")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--only-second", action="store_true")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
@@ -140,19 +146,20 @@ def main() -> None:
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
     parser.add_argument("--draws", type=int, default=SAMPLING.draws, help="of which the five likeliest that differ are answered")
     parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
+    parser.add_argument("--together", action="store_true", help="a row in which the kinds named answer together")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
     roads = READ if options.reader else ROADS
     languages = options.languages or list(roads)
-    if options.reader and (options.only_second or not {*languages} <= {*READ}):
-        parser.error(f"--reader goes with --languages {' '.join(READ)}, and without --only-second")
+    if options.only_second and (alone := [language for language in languages if not roads[language].first]):
+        parser.error(f"--only-second is for what learns in two runs; with a reader, {' '.join(alone)} learns in one.")
     for language in languages:
         if options.what == "score":
             score(options.out, language, options)
             continue
         for kind in options.kinds:
             if options.only_second:
-                train(options.out, language, kind, "only")
+                train(options.out, language, kind, "only", reader=options.reader)
                 continue
             start = train(options.out, language, kind, "first", reader=options.reader) if roads[language].first else None
             train(options.out, language, kind, "second", start, options.reader)

@@ -14,7 +14,7 @@ from tenfold.cli import main
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.candidates import Candidate
 from tenfold.codefusion.data import Example
-from tenfold.codefusion.drafts import FUSED, draft, fused
+from tenfold.codefusion.drafts import draft, fused
 from tenfold.codefusion.generate import FusionModel
 from tenfold.codefusion.kept import sampled
 from tenfold.codefusion.model import init_fusion
@@ -23,6 +23,7 @@ from tenfold.codefusion.rows import text_rows
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.slots import OGHAM, RUNES, slotted
+from tenfold.codefusion.together import FUSED
 from tenfold.codefusion.train import train_fusion
 from tenfold.errors import UserError
 from tenfold.tokens.tokenizer import train_tokenizer

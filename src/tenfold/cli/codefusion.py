@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HELP = """usage: tenfold codefusion pretrain RECIPE --data FILE ... [--out DIR] ...
        tenfold codefusion finetune RECIPE --data FILE ... [--from RUN] [--out DIR] ...
-       tenfold codefusion generate RUN --text "..." [--steps 16] [--samples 5] ...
+       tenfold codefusion generate RUN ... --text "..." [--steps 16] [--samples 5] ...
        tenfold codefusion words FILE ... --out words.txt
        tenfold codefusion score RUN ... --data TEST --language bash|python|cf --train FILE ... [--out DIR] ...
 
@@ -30,8 +30,10 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion finetune codefusion-small --data pairs.jsonl --reader.path model.gguf      a language model reads the texts too
     tenfold codefusion generate runs/second --text "sort a list" --samples 5 --rank-by 16
     tenfold codefusion generate runs/second --text "sort a list" --rank-by 16 --retrieved 20 --near pairs.jsonl
+    tenfold codefusion generate runs/second runs/masked --text "sort a list" --samples 5      answers of both in one order
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
     tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --curve 1 4 16 64
+    tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --together
 
 `tenfold codefusion pretrain RECIPE --help` lists every field, `tenfold codefusion generate --help` and `score --help` every setting."""
 
@@ -122,10 +124,11 @@ def _generate(argv: list[str]) -> int:
 
     @dataclass(frozen=True)
     class Generate:
-        """Writes code for a text with a trained run, as lines of JSON: text, code, and the bound where samples are ranked."""
+        """Writes code for a text with a trained run, or with several together, as lines of JSON: text, code, the bound where samples are
+        ranked, and the run where there are several."""
 
-        run: tyro.conf.Positional[str]
-        """A directory that `tenfold codefusion finetune` wrote."""
+        runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN")] = ()
+        """Directories that `tenfold codefusion finetune` wrote; several answer together, their answers in one order."""
         settings: Annotated[Sampling, tyro.conf.arg(name="")] = Sampling()
         text: tuple[str, ...] = ()
         """What the code should do; several are answered at once."""
@@ -138,9 +141,13 @@ def _generate(argv: list[str]) -> int:
         language: str | None = None
         """bash, python or cf: whose meanings --distinct meaning goes by. Of rules, what they do to made columns."""
 
-    options = parse(Generate, argv[1:], "tenfold codefusion generate")
+    options = parse(Generate, ["--help"] if {"-h", "--help"} & {*argv} else argv[1:], "tenfold codefusion generate")
+    if not options.runs:
+        raise UserError('no run is named.\n  Say tenfold codefusion generate RUN --text "sort a list".')
+    if twice := [run for run in options.runs if options.runs.count(run) > 1]:
+        raise UserError(f"{twice[0]} is named twice.\n  Name each run once.")
     if not options.text:
-        raise UserError(f'no text is given.\n  Say tenfold codefusion generate {options.run} --text "sort a list".')
+        raise UserError(f'no text is given.\n  Say tenfold codefusion generate {" ".join(options.runs)} --text "sort a list".')
     if options.near and not options.settings.retrieved:
         raise UserError(
             f"near names {options.near[0]}, but retrieved is 0: nothing is looked for there.\n  Say --retrieved 20, or leave out --near."
@@ -154,7 +161,7 @@ def _generate(argv: list[str]) -> int:
 
     how = options.settings
     settings = replace(how, batch=min(how.batch, len(options.text) * (how.draws or how.samples)))
-    write_snippets(options.run, options.text, settings, options.given or None, options.holes, options.near, options.language)
+    write_snippets(options.runs, options.text, settings, options.given or None, options.holes, options.near, options.language)
     return 0
 
 

@@ -17,7 +17,8 @@ from tenfold.evaluate.run import digests
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 
-BASELINE = "retrieval"
+BASELINE, TOGETHER = "retrieval", "together"
+"""Names in the table that are no run's."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,11 @@ class Candidate:
     about: dict[str, Any]
     """Who it is: run, kind, step, size, fingerprint, and the files that it was trained on."""
 
-    @property
-    def whole(self) -> int:
-        """All of its steps; of a model of tokens, its tokens."""
-        config = self.model.config
-        return config.steps if config.kind == "codefusion" else config.length
-
     def settings(self, how: Sampling) -> Sampling:
         """Those of the settings that its kind has. Raises UserError for more steps than a CodeFusion has."""
-        own = how.of_kind(self.model.config.kind, self.whole)
-        own.check(self.model.config.kind, self.whole)
+        config = self.model.config
+        own = how.of_kind(config.kind, config.all_steps)
+        own.check(config.kind, config.all_steps)
         return own
 
 
@@ -85,9 +81,9 @@ def _trained_on(run: FusionRun) -> list[str]:
 
 
 def told_apart(places: Sequence[Path]) -> list[str]:
-    """As much of the end of each path as tells it from the others and from the baseline."""
+    """As much of the end of each path as tells it from the others and from the names that are no run's."""
     names, depth = [place.name for place in places], 1
-    while len({*names, BASELINE}) < len(names) + 1:
+    while len({*names, BASELINE, TOGETHER}) < len(names) + 2:
         depth += 1
         names = ["/".join(place.parts[-depth:]) for place in places]
     return names

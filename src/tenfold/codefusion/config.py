@@ -82,6 +82,11 @@ class FusionConfig:
         return self.code_width or self.embed
 
     @property
+    def all_steps(self) -> int:
+        """The most steps that a sample takes: of a model of tokens, its tokens."""
+        return self.steps if self.kind == "codefusion" else self.length
+
+    @property
     def mask(self) -> int:
         """The id that stands for what is hidden; T5's first sentinel, where the vocabulary is T5's."""
         return self.vocab - 1

@@ -122,13 +122,14 @@ class Split:
 def deduplicated(train: Sequence[Example], test: Sequence[Example], form: Callable[[str], str] = str) -> Split:
     """The test items whose code and whose text do not occur in training, and how many do. White space between words does not count;
     codes of the same `form` are the same."""
-    pairs = {(_key(e.text), _key(form(e.code))) for e in train}
+    pairs = {(plain(e.text), plain(form(e.code))) for e in train}
     texts, codes = {text for text, _ in pairs}, {code for _, code in pairs}
-    keys = [(_key(e.text), _key(form(e.code))) for e in test]
+    keys = [(plain(e.text), plain(form(e.code))) for e in test]
     new = tuple(e for e, (text, code) in zip(test, keys, strict=True) if text not in texts and code not in codes)
     same_code, same_text = sum(code in codes for _, code in keys), sum(text in texts for text, _ in keys)
     return Split(tuple(test), new, sum(key in pairs for key in keys), same_code, same_text)
 
 
-def _key(text: str | None) -> str:
+def plain(text: str | None) -> str:
+    """A text or a code with one space wherever it has white space, by which it is compared with others; None is empty."""
     return " ".join((text or "").split())

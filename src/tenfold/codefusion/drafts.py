@@ -1,18 +1,16 @@
 """Codes of the nearest training texts as further candidates: the model judges them beside what it has drawn.
 
-An order by the model's bound and one by nearness become one by reciprocal rank fusion (Cormack et al. 2009): a code is worth the sum of
-1 / (FUSED + its place) over the orders that it stands in. Where words of the text are slots, a draft has this text's words in place of its
-own text's.
+An order by the model's bound and one by nearness become one (together.py). Where words of the text are slots, a draft has this text's
+words in place of its own text's.
 """
 
 import math
 from collections.abc import Sequence
 
+from tenfold.codefusion.data import plain
 from tenfold.codefusion.retrieval import Found
 from tenfold.codefusion.slots import Slotted, slots_in, slotted, with_slots
-
-FUSED = 3
-"""Chosen on pairs held out of Bash's training ones, where the paper's 60, made for longer orders, was worse."""
+from tenfold.codefusion.together import reciprocal_ranks
 
 
 def draft(found: Found, read: Slotted, words: frozenset[str] | None) -> str:
@@ -26,12 +24,9 @@ def draft(found: Found, read: Slotted, words: frozenset[str] | None) -> str:
 def fused(codes: Sequence[str], bounds: Sequence[float | None], drawn: int) -> list[int]:
     """The numbers of the different codes, best first. The first `drawn` were drawn, the others are drafts, nearest first; the bound
     of a draft that is too long for the model is None. Of codes worth the same the likelier comes first."""
-    keys = [" ".join(code.split()) for code in codes]
+    keys = [plain(code) for code in codes]
     likeliest = sorted(range(len(keys)), key=lambda n: math.inf if (bound := bounds[n]) is None else bound)
-    worth = dict.fromkeys(keys, 0.0)
-    for order in (likeliest, range(drawn, len(keys))):
-        for place, key in enumerate(dict.fromkeys(keys[n] for n in order)):
-            worth[key] += 1 / (FUSED + place)
+    worth = reciprocal_ranks([keys[n] for n in order] for order in (likeliest, range(drawn, len(keys))))
     first: dict[str, int] = {}
     for n in likeliest:
         first.setdefault(keys[n], n)

@@ -21,6 +21,7 @@ from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.slots import Slotted, filled, slotted, with_slots
+from tenfold.codefusion.together import together
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.sharding.axes import make_mesh
@@ -82,7 +83,7 @@ class FusionModel:
         """
         how = how or Sampling()
         config, pad = self.config, self.tokenizer.end_of_text
-        how.check(config.kind, config.steps if config.kind == "codefusion" else config.length)
+        how.check(config.kind, config.all_steps)
         if how.retrieved and (near is None or given is not None):
             wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
             raise UserError(f"retrieved is {how.retrieved}, but {wrong}.\n  Name training pairs with --near, and no --given.")
@@ -107,7 +108,7 @@ class FusionModel:
         grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
         if near is not None and how.retrieved:
             drafts = self._drafts(how, near, texts, read, text)
-            ordered = [_together(group, extra) for group, extra in zip(grouped, drafts, strict=True)]
+            ordered = [_beside(group, extra) for group, extra in zip(grouped, drafts, strict=True)]
         else:
             ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
             ordered = [different_first(group) for group in ranked] if how.draws else ranked
@@ -219,7 +220,7 @@ class FusionModel:
         return given_BT
 
 
-def _together(drawn: Sequence[Snippet], drafts: Sequence[Snippet]) -> list[Snippet]:
+def _beside(drawn: Sequence[Snippet], drafts: Sequence[Snippet]) -> list[Snippet]:
     """What was drawn and the drafts in one order."""
     both = [*drawn, *drafts]
     return [both[n] for n in fused([each.code for each in both], [each.bound for each in both], len(drawn))]
@@ -234,6 +235,29 @@ def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:
     """In order, but for copies of those before, which come last."""
     first = {snippet.code: number for number, snippet in reversed([*enumerate(snippets)])}
     return [snippets[number] for number in sorted(range(len(snippets)), key=lambda number: first[snippets[number].code] != number)]
+
+
+def generate_together(
+    models: Mapping[str, FusionModel],
+    texts: Sequence[str],
+    how: Sampling,
+    given: Sequence[str] | None = None,
+    holes: int = 8,
+    near: Retrieval | None = None,
+    meanings: Meanings | None = None,
+) -> list[list[tuple[str, Snippet]]]:
+    """`how.samples` snippets for each text that differ, of all models' in one order (together.py), with the name of the model that wrote
+    it, the first of several. Each model takes those of the settings that its kind has; all else as `FusionModel.generate`."""
+    found = []
+    for model in models.values():
+        own = how.of_kind(model.config.kind, model.config.all_steps)
+        found.append(model.generate(texts, own, given, holes, near=near, meanings=meanings))
+    answers = []
+    for place, groups in enumerate(zip(*found, strict=True)):
+        codes = [[each.code for each in group] for group in groups]
+        order = together(codes, [meanings.of(place, own) for own in codes] if meanings else None)
+        answers.append([([*models][number], groups[number][at]) for number, at in order[: how.samples]])
+    return answers
 
 
 def load_fusion(path: str) -> FusionModel:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from tenfold.codefusion.data import Example
+from tenfold.codefusion.data import Example, plain
 
 WORD = re.compile(r"\w+|[^\w\s]")
 AT_ONCE = 64  # questions: bounds memory
@@ -54,7 +54,7 @@ class Retrieval:
     def _nearest(self, cosine_N: np.ndarray, most: int) -> list[Found]:
         different: dict[str, Found] = {}
         for n in np.argsort(-np.round(cosine_N, 12), kind="stable"):
-            different.setdefault(" ".join(self.codes[n].split()), Found(self.codes[n], float(cosine_N[n]), self.texts[n]))
+            different.setdefault(plain(self.codes[n]), Found(self.codes[n], float(cosine_N[n]), self.texts[n]))
             if len(different) == most:
                 break
         return list(different.values())

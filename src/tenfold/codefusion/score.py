@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.codefusion.candidates import BASELINE, Candidate, open_candidates
+from tenfold.codefusion.candidates import BASELINE, TOGETHER, Candidate, open_candidates
 from tenfold.codefusion.embeddings import read_embeddings
 from tenfold.codefusion.kept import Answer, sampled
 from tenfold.codefusion.meaning import Meanings, by_meaning
@@ -32,6 +32,7 @@ from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.score_tables import comparisons, estimate, gains, scores, summary
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.speed import passes, speeds
+from tenfold.codefusion.together import together
 from tenfold.corpus.documents import Progress
 from tenfold.corpus.files import one_process, replacing, write_atomically
 from tenfold.errors import UserError
@@ -54,6 +55,8 @@ def score(runs: Sequence[str], settings: ScoreSettings, out: Path, progress: Pro
     baseline = _baseline(items, settings)
     if not candidates and baseline is None:
         raise UserError("no run is named, and no baseline is asked for.\n  Name runs that `tenfold codefusion finetune` wrote.")
+    if settings.together and len(candidates) < 2:
+        raise UserError("together needs two runs or more.\n  Name others to answer with, or leave it out.")
     for candidate in candidates:
         candidate.settings(settings.sampling)
     table = read_embeddings(settings.embeddings) if settings.embeddings else None
@@ -115,13 +118,16 @@ class _Scoring:
         """Who answered, and by name what each item's answers are worth."""
         columns: list[dict[str, Any]] = []
         rows: dict[str, list[dict[str, Any]]] = {}
-        how = replace(self.settings.sampling, frames=1)
+        how, answers = replace(self.settings.sampling, frames=1), {}
         for candidate in self.candidates:
             own = candidate.settings(how)
-            answers = self._sampled(candidate, own, self.items.places, candidate.name)
-            rows[candidate.name] = self._rows(answers, self.items.places)
+            answers[candidate.name] = self._sampled(candidate, own, self.items.places, candidate.name)
+            rows[candidate.name] = self._rows(answers[candidate.name], self.items.places)
             about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": self._cut(candidate)}
             columns.append({"name": candidate.name, **about})
+        if self.settings.together:
+            rows[TOGETHER] = self._rows(self._together([*answers.values()]), self.items.places)
+            columns.append({"name": TOGETHER, "kind": TOGETHER, "of": [*answers]})
         if self.baseline is not None:
             rows[BASELINE] = self._rows(self._nearest(), self.items.places)
             columns.append({"name": BASELINE, "kind": BASELINE})
@@ -135,6 +141,15 @@ class _Scoring:
 
     def _rows(self, answers: Sequence[Answer], places: Sequence[int]) -> list[dict[str, Any]]:
         return [self.judge.row(place, answer) for place, answer in zip(places, answers, strict=True)]
+
+    def _together(self, answers: Sequence[Sequence[Answer]]) -> list[Answer]:
+        """The runs' answers as one: `answers` has a list of each run."""
+        how, found = self.settings.sampling, []
+        for place, each in zip(self.items.places, zip(*answers, strict=True), strict=True):
+            codes = [answer.codes for answer in each]
+            meanings = [self.meanings.of(place, own) for own in codes] if how.distinct == "meaning" else None
+            found.append(Answer([codes[number][at] for number, at in together(codes, meanings)[: how.samples]]))
+        return found
 
     def _nearest(self) -> list[Answer]:
         assert self.baseline is not None
@@ -166,7 +181,7 @@ class _Scoring:
 
     def _curve(self, candidate: Candidate, metrics: Sequence[str]) -> dict[str, Any] | None:
         """Quality by the number of steps; None of models without steps."""
-        asked = sorted({steps for steps in self.settings.curve if steps <= candidate.whole})
+        asked = sorted({steps for steps in self.settings.curve if steps <= candidate.model.config.all_steps})
         if not asked or candidate.about["kind"] == "autoregressive":
             return None
         how, places = replace(self.settings.sampling, frames=1), self.items.drawn(self.settings.curve_limit, self.settings.sampling.seed)
@@ -183,14 +198,14 @@ class _Scoring:
 
     def _frames(self, candidate: Candidate) -> dict[str, Any] | None:
         """How far a snippet is from its end at looks on the way; None where none are asked for, and of models without them."""
-        looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.whole)
+        looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.model.config.all_steps)
         if looks < 2 or candidate.about["kind"] != "codefusion":
             return None
         how = candidate.settings(self.settings.sampling.alone)
         places = self.items.drawn(self.settings.frame_items, how.seed)
         snippets = [answer.frames[0] for answer in self._sampled(candidate, how, places, f"{candidate.name}, {looks} looks")]
         distances = [[1 - similarity(look, snippet[-1]) for look in snippet] for snippet in snippets]
-        taken = steps_taken(candidate.whole, steps)[steps // looks :: steps // looks]
+        taken = steps_taken(candidate.model.config.all_steps, steps)[steps // looks :: steps // looks]
         return {
             "name": candidate.name,
             "items": len(places),

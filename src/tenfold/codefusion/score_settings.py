@@ -22,6 +22,8 @@ class ScoreSettings:
     part "train"."""
     retrieval: bool = True
     """Put a baseline into the table that answers with the codes of the training texts that are nearest."""
+    together: bool = False
+    """Put a row into the table in which the runs answer together: their answers, best first, in one order by reciprocal rank fusion."""
     limit: int | None = None
     """Test items, drawn at random by the seed. None: all."""
     sampling: Sampling = field(default_factory=lambda: Sampling(steps=50, samples=5, rank_by=16))

@@ -81,7 +81,7 @@ def find_fusion(name: str, phase: str) -> FusionRecipe:
 
 
 def write_snippets(
-    run: str,
+    runs: Sequence[str],
     texts: Sequence[str],
     how: Sampling,
     given: Sequence[str] | None,
@@ -89,18 +89,25 @@ def write_snippets(
     near: Sequence[str] = (),
     language: str | None = None,
 ) -> None:
-    """Prints snippets as lines of JSON, those of a text together. `near`: files of pairs whose codes are retrieved. `language`: whose
-    meanings tell codes apart, where they do."""
+    """Prints snippets as lines of JSON, those of a text together; of several runs with the run that wrote each. `near`: files of pairs
+    whose codes are retrieved. `language`: whose meanings tell codes apart, where they do."""
     from tenfold.codefusion.data import read_examples
-    from tenfold.codefusion.generate import load_fusion
+    from tenfold.codefusion.generate import generate_together, load_fusion
     from tenfold.codefusion.meaning import Meanings
     from tenfold.codefusion.retrieval import Retrieval
 
     pairs = Retrieval([each for path in near for each in read_examples(path, "train").examples]) if near else None
     meanings = Meanings(language) if language else None
-    found = load_fusion(run).generate(texts, how, given, holes, near=pairs, meanings=meanings)
+    models = {run: load_fusion(run) for run in runs}
+    if len(models) == 1:
+        ((run, model),) = models.items()
+        alone = model.generate(texts, how, given, holes, near=pairs, meanings=meanings)
+        found = [[(run, snippet) for snippet in snippets] for snippets in alone]
+    else:
+        found = generate_together(models, texts, how, given, holes, pairs, meanings)
     for text, snippets in zip(texts, found, strict=True):
-        for snippet in snippets:
-            seen: dict = {"bound": snippet.bound} if snippet.bound is not None else {}
+        for run, snippet in snippets:
+            seen: dict = {"run": run} if len(models) > 1 else {}
+            seen |= {"bound": snippet.bound} if snippet.bound is not None else {}
             seen |= {"frames": snippet.frames} if how.frames > 1 else {}
             print(json.dumps({"text": text, "code": snippet.code, **seen}, ensure_ascii=False))
