@@ -22,6 +22,7 @@ from tenfold.codefusion.rules.match import effects, execution_match
 from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.slots import OGHAM, RUNES
 from tenfold.errors import UserError
 from tenfold.recipes.codefusion_score import notes
 from tenfold.report.codefusion import score_page
@@ -64,6 +65,15 @@ def test_a_meaning_is_as_likely_as_its_codes_together():
 def test_meanings(language, codes, same):
     found = Meanings(language, [[["Value"], [3], [4], [5], [6]]]).of(0, codes)
     assert [None if each is None else found.index(each) for each in found] == [None if n is None else [0, 2][n] for n in same]
+
+
+@pytest.mark.parametrize("language, code", [("bash", "ls -l {}"), ("python", "f({})"), ("cf", 'TextContains("{}")')])
+def test_code_with_a_slot_that_the_text_has_no_word_for_means_nothing(language, code):
+    """It comes after all that can be read, however likely."""
+    codes = [code.format(each) for each in (RUNES[1], "x", f"x{OGHAM[0]}", "y")]
+    meanings = Meanings(language).of(0, codes)
+    assert [meaning is None for meaning in meanings] == [True, False, True, False]
+    assert by_meaning(codes, meanings, [1.0, 2.0, 0.5, 3.0])[0] == 1
 
 
 def test_rules_have_one_effect_where_they_match():

@@ -16,6 +16,7 @@ from typing import Any
 from tenfold.codefusion.bash import template
 from tenfold.codefusion.languages import LANGUAGES, syntax_tree
 from tenfold.codefusion.rules.match import effects
+from tenfold.codefusion.slots import slots_in
 from tenfold.errors import UserError
 
 
@@ -36,12 +37,16 @@ class Meanings:
         return Meanings(self.language, [self.data[place] for place in places] if self.data else ())
 
     def of(self, place: int, codes: Sequence[str]) -> list[Hashable | None]:
-        """What each code for the text of that place means; None of code that the language's parser does not read."""
+        """What each code for the text of that place means; None of code that the language's parser does not read, and of code in which a
+        slot stands that the text has no word for."""
+        return [None if slots_in(code) else meaning for code, meaning in zip(codes, self._of(place, codes), strict=True)]
+
+    def _of(self, place: int, codes: Sequence[str]) -> Sequence[Hashable | None]:
         if self.language == "bash":
             return [template(code) for code in codes]
         if self.language == "python":
             return [syntax_tree(code) for code in codes]
-        return list(effects(codes, self.data[place] if self.data else ()))
+        return effects(codes, self.data[place] if self.data else ())
 
 
 def by_meaning(codes: Sequence[str], meanings: Sequence[Hashable | None], nats: Sequence[float | None], sort: bool = True) -> list[int]:
