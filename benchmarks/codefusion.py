@@ -3,14 +3,14 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20] [--distinct meaning] [--draws 64] [--together]
+        [--retrieved 20] [--distinct meaning] [--draws 64] [--temperature 1] [--together]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together and -64 behind it where so asked.
-All commands go on where they were stopped. One process a core is the quickest:
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -64 and -t1 behind it where so
+asked. All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
@@ -113,8 +113,10 @@ def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = 
 
 
 def score(out: Path, language: str, options: argparse.Namespace) -> None:
-    reader, how = options.reader, replace(SAMPLING, retrieved=options.retrieved, distinct=options.distinct, draws=options.draws)
-    runs = [out / "runs" / named(language, kind, part, reader) for part in ("second", "only") for kind in options.kinds]
+    reader, asked = options.reader, ("retrieved", "distinct", "draws", "temperature")
+    how = replace(SAMPLING, **{name: getattr(options, name) for name in asked})
+    parts = ("second", "only") if options.only_second else ("second",)
+    runs = [out / "runs" / named(language, kind, part, reader) for part in parts for kind in options.kinds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data, road = out / "data" / language, (READ if reader else ROADS)[language]
     learned = [data / "second.jsonl", *([cut(data / "first.jsonl", road.lines)] if road.first else [])]
@@ -129,9 +131,10 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         together=options.together,
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
-    said += ["together"] if options.together else []
+    said += [name for name in ("together", "only_second") if getattr(options, name)]
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
-    score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
+    said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
+    score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]).replace("_", "-"))
 
 
 def main() -> None:
@@ -140,11 +143,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--languages", nargs="+", choices=list(ROADS), help="all")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--only-second", action="store_true")
+    parser.add_argument("--only-second", action="store_true", help="train: without the first run; score: beside those that had it")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
     parser.add_argument("--retrieved", type=int, default=0, help="codes of the nearest pairs that are judged beside the drawn ones")
     parser.add_argument("--draws", type=int, default=SAMPLING.draws, help="of which the five likeliest that differ are answered")
+    parser.add_argument("--temperature", type=float, default=SAMPLING.temperature, help="of masked and autoregressive models")
     parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
     parser.add_argument("--together", action="store_true", help="a row in which the kinds named answer together")
     parser.add_argument("--reader", help="a language model that reads the texts too")

@@ -2,7 +2,6 @@
 
     python benchmarks/evaluate.py MODEL --data FOLDER ... --peers-python PATH [--limit 500] [--shots 0] [--dtype bfloat16] [--batch 8]
     python benchmarks/evaluate.py MODEL.gguf --data FOLDER ... --llama-python PATH [--batch 512]
-    python benchmarks/evaluate.py MODEL.gguf --data FOLDER ... --llama-python PATH --harness [--limit 20]
 
 MODEL is what every command takes; transformers read it from a Hugging Face directory that is made of it here, llama.cpp as it is. Both
 sides are processes that begin with nothing in memory: start, loading and compiling count. The peer gets our items, each with the examples
@@ -52,25 +51,20 @@ def ours(asked, out: Path) -> float:
 
 def theirs(asked, settings: EvalSettings, folder: Path) -> tuple[float, dict]:
     harness, llama = (str(Path(__file__).with_name(name)) for name in ("evaluate_peer.py", "evaluate_llama.py"))
-    if asked.llama_python and asked.harness:
-        seconds = run([asked.llama_python, harness, asked.model, str(folder)])
-    elif asked.llama_python:
+    if asked.llama_python:
         seconds = run([asked.llama_python, llama, asked.model, str(folder), asked.batch])
     else:
         seconds = run([asked.peers_python, harness, str(folder / "checkpoint"), str(folder), asked.dtype, asked.batch])
     found = json.loads((folder / "theirs.json").read_text())
-    if asked.llama_python and not asked.harness:
-        found |= {name: scored(name, settings, found[name]) for name in asked.tasks}
-    return seconds, found
+    return seconds, found | {name: scored(name, settings, found[name]) for name in asked.tasks} if asked.llama_python else found
 
 
 def prepare(asked, settings: EvalSettings, folder: Path) -> None:
     """What the other side reads, outside of its time."""
-    if asked.llama_python and not asked.harness:
+    if asked.llama_python:
         (folder / "requests.json").write_text(json.dumps({name: requests(name, settings) for name in asked.tasks}))
         return
-    if not asked.llama_python:
-        run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
+    run([sys.executable, "-m", "tenfold.cli", "convert", "export", asked.model, str(folder / "checkpoint")])
     (folder / "tasks.json").write_text(json.dumps({name: TASKS[name][0] for name in asked.tasks}))
     for name in asked.tasks:
         write_rows(name, settings, folder)
@@ -121,13 +115,12 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=0, help="worked examples before each item, drawn for it from the training split")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--llama-python", help="a Python with llama-cpp-python: llama.cpp is the peer")
-    parser.add_argument("--harness", action="store_true", help="the harness asks llama-cpp-python's server, one answer at a time")
     parser.add_argument("--batch", help="the harness's batch size, or auto (8); llama.cpp's, in tokens (512)")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(NAMES))
     asked = parser.parse_args()
     if not asked.peers_python and not asked.llama_python:
         sys.exit("Name a Python that has torch, transformers and lm-eval (--peers-python PATH), or llama-cpp-python (--llama-python PATH).")
-    asked.batch = asked.batch or ("1" if asked.harness else "512" if asked.llama_python else "8")
+    asked.batch = asked.batch or ("512" if asked.llama_python else "8")
     settings = EvalSettings(shots=str(asked.shots), limit=asked.limit, data=tuple(asked.data))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

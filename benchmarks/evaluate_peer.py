@@ -1,83 +1,39 @@
-"""What `evaluate.py` runs in the peer's own environment: lm-evaluation-harness with transformers or llama.cpp's server, on items that lie
-in a folder.
+"""What `evaluate.py` runs in the peer's own environment: lm-evaluation-harness with transformers, on items that lie in a folder.
 
     python evaluate_peer.py CHECKPOINT FOLDER DTYPE BATCH
-    python evaluate_peer.py MODEL.gguf FOLDER
 
 FOLDER/tasks.json gives, for each of our tasks, the harness's name of it; its items are in FOLDER/NAME.jsonl. Writes FOLDER/theirs.json.
 """
 
-import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 
-def main(model: str, folder: Path, *how: str) -> None:
+def main(checkpoint: str, folder: Path, dtype: str, batch: str) -> None:
     import lm_eval.tasks
+    import torch
+    import transformers
     from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
 
     started = time.perf_counter()
+    lm = HFLM(pretrained=checkpoint, dtype=dtype, device="cpu", batch_size=batch)
     tasks = json.loads((folder / "tasks.json").read_text())
-    with served(model) if model.endswith(".gguf") else transformers_model(model, *how) as (lm, versions):
-        scored = simple_evaluate(lm, tasks=task_files(tasks, folder), log_samples=True, bootstrap_iters=0, random_seed=0)
-    found = {"versions": f"lm-eval {lm_eval.__version__}, {versions}"}
+    files = task_files(tasks, folder)
+    scored = simple_evaluate(lm, tasks=files, log_samples=True, bootstrap_iters=0, random_seed=0)
+    found = {"versions": f"lm-eval {lm_eval.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"}
     for name, theirs in tasks.items():
         ordered = sorted(scored["samples"][f"theirs_{theirs}"], key=lambda sample: sample["doc_id"])
         logprobs = [[float(answer[0][0]) for answer in sample["resps"]] for sample in ordered]
         found[name] = {"results": scored["results"][f"theirs_{theirs}"], "logprobs": logprobs}
     found["seconds"] = time.perf_counter() - started
     (folder / "theirs.json").write_text(json.dumps(found, default=str))
-
-
-@contextlib.contextmanager
-def transformers_model(checkpoint: str, dtype: str, batch: str) -> Iterator[tuple]:
-    import torch
-    import transformers
-    from lm_eval.models.huggingface import HFLM
-
-    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
-    yield HFLM(pretrained=checkpoint, dtype=dtype, device="cpu", batch_size=batch), versions
-
-
-@contextlib.contextmanager
-def served(gguf: str) -> Iterator[tuple]:
-    """llama-cpp-python's server with all cores, as `lm_eval --model gguf` asks it."""
-    import llama_cpp
-    from lm_eval.models.gguf import GGUFLM
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    cores = str(os.cpu_count())
-    how = ["--n_ctx", "2048", "--logits_all", "true", "--n_threads", cores, "--n_threads_batch", cores, "--verbose", "false"]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", gguf, "--port", str(port), *how]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            while not answers(f"http://127.0.0.1:{port}/v1/models"):
-                if server.poll() is not None:
-                    sys.exit(f"{' '.join(command)} ended with {server.returncode}")
-                time.sleep(0.1)
-            yield GGUFLM(f"http://127.0.0.1:{port}"), f"llama-cpp-python {llama_cpp.__version__}"
-        finally:
-            server.terminate()
-
-
-def answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url).status == 200
-    except urllib.error.URLError:
-        return False
 
 
 def task_files(tasks: dict[str, str], folder: Path) -> list[str]:
@@ -102,4 +58,4 @@ def _named(path: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4])
