@@ -129,6 +129,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         curve_limit=CURVE_ITEMS,
         embeddings=options.embeddings,
         together=options.together,
+        run_code=language == "python",
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
     said += [name for name in ("together", "only_second") if getattr(options, name)]

@@ -4,6 +4,7 @@
     template    Bash: the same utilities, flags and structure, arguments aside (bash.py)
     ast         Python: the same syntax tree, so that quotes, spaces and parentheses do not count
     execution   rules: both do the same to the item's cells; made columns stand in where it has none (rules/match.py)
+                Python, where it may be run: both do the same with made-up values (running.py); the tree, where the right code cannot be run
     made        rules: both do the same to all made columns, which is stricter
     embedding   BERTScore's F1 (Zhang et al. 2020) over rows of a table of tokens, without weights: as CodeBERTScore, but out of context
     valid       the language's own parser reads it

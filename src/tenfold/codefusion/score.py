@@ -92,7 +92,8 @@ class _Scoring:
 
     def go(self) -> tuple[dict[str, Any], dict[str, Any]]:
         seed, tops, language = self.settings.sampling.seed, self.settings.tops, self.settings.language
-        metrics = METRICS[language] + (("embedding",) if self.judge.table is not None else ())
+        metrics = METRICS[language] + (("execution",) if self.settings.run_code else ())
+        metrics += ("embedding",) if self.judge.table is not None else ()
         columns, rows = self._answered()
         for column in columns:
             column["lines"] = self._write_rows(column["name"], rows[column["name"]])
@@ -105,7 +106,7 @@ class _Scoring:
             "tops": list(tops),
             "distinct": self.settings.sampling.distinct,
             "embeddings": self.settings.embeddings,
-            "data": self.items.said,
+            "data": self.items.said | ({"run": sum(self.judge.can_be_run.values())} if self.settings.run_code else {}),
             "columns": columns,
             "paired": comparisons(rows, metrics, tops, seed),
             "curves": [curve for candidate in self.candidates if (curve := self._curve(candidate, metrics))],
@@ -140,6 +141,8 @@ class _Scoring:
         return sampled(candidate, how, self.items.texts, places, self.out / SAMPLES, told, self.baseline, self.meanings)
 
     def _rows(self, answers: Sequence[Answer], places: Sequence[int]) -> list[dict[str, Any]]:
+        if self.settings.run_code:
+            self.judge.run(places, answers, lambda done, total: self.progress("code: snippets run", done, total))
         return [self.judge.row(place, answer) for place, answer in zip(places, answers, strict=True)]
 
     def _together(self, answers: Sequence[Sequence[Answer]]) -> list[Answer]:

@@ -1,6 +1,7 @@
 """Test items: read, checked to be of the language, drawn, and told from what was trained on; and what each answer to them is worth."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,10 +14,13 @@ from tenfold.codefusion.kept import Answer
 from tenfold.codefusion.languages import LANGUAGES, form, valid
 from tenfold.codefusion.metrics import Table, diversity, worth
 from tenfold.codefusion.rules.cells import read_table
+from tenfold.codefusion.running import can_be_run, do_the_same
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 
+Progress = Callable[[int, int], None]
+"""Is told of how many of how many are done."""
 FEWEST_VALID = 0.5  # of the test codes: below it they are taken for another language's
 
 
@@ -122,6 +126,19 @@ class Judge:
     def __init__(self, items: Items, language: str, table: Table | None):
         self.items, self.language, self.table = items, language, table
         self._known: dict[tuple[int, str], dict[str, float]] = {}
+        self.can_be_run: dict[int, bool] = {}
+        """Of items, whether their right code can be run; filled by `run`."""
+        self._same: dict[tuple[int, str], bool] = {}
+
+    def run(self, places: Sequence[int], answers: Sequence[Answer], progress: Progress) -> None:
+        """Runs Python's answers, as far as the right code can be run and they have not been; `row` then has the metric `execution`."""
+        golds = {place: self.items.examples[place].code for place in places}
+        unknown = [place for place in places if place not in self.can_be_run]
+        self.can_be_run |= dict(zip(unknown, can_be_run([golds[place] for place in unknown], _told(progress, len(unknown))), strict=True))
+        asked = dict.fromkeys((place, code) for place, answer in zip(places, answers, strict=True) for code in answer.codes)
+        new = [(place, code) for place, code in asked if self.can_be_run[place] and (place, code) not in self._same]
+        same = do_the_same([(golds[place], code) for place, code in new], _told(progress, len(new)))
+        self._same |= dict(zip(new, same, strict=True))
 
     def row(self, place: int, answer: Answer) -> dict[str, Any]:
         """An item's line: what was asked, what was answered, and what each answer is worth, best first."""
@@ -142,4 +159,14 @@ class Judge:
     def _worth(self, place: int, code: str) -> dict[str, float]:
         if (place, code) not in self._known:
             self._known[place, code] = worth(self.language, self.items.examples[place], code, self.table)
-        return self._known[place, code]
+        known = self._known[place, code]
+        if place in self.can_be_run:
+            same = self._same[place, code] if self.can_be_run[place] else False
+            return known | {"execution": max(known["ast"], float(same))}
+        return known
+
+
+def _told(progress: Progress, total: int) -> Callable[[object], None]:
+    """Counts up to the total; told from several threads."""
+    done = itertools.count(1)
+    return lambda ran: progress(next(done), total)

@@ -24,6 +24,8 @@ class ScoreSettings:
     """Put a baseline into the table that answers with the codes of the training texts that are nearest."""
     together: bool = False
     """Put a row into the table in which the runs answer together: their answers, best first, in one order by reciprocal rank fusion."""
+    run_code: bool = False
+    """Python's answers are run as well, in a sandbox, beside the right code where that can be run."""
     limit: int | None = None
     """Test items, drawn at random by the seed. None: all."""
     sampling: Sampling = field(default_factory=lambda: Sampling(steps=50, samples=5, rank_by=16))
@@ -46,6 +48,8 @@ class ScoreSettings:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least {least}.")
         if self.sampling.retrieved and not self.retrieval:
             raise UserError(f"retrieved is {self.sampling.retrieved}, but there is no retrieval.\n  Leave out --no-retrieval.")
+        if self.run_code and self.language != "python":
+            raise UserError(f"run_code is set, but language is {self.language!r}: Python alone is run.\n  Leave out --run-code.")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit is {self.limit}, but must be at least 1; leave it out for all items.")
         if wrong := [steps for steps in self.curve if steps < 1]:

@@ -46,6 +46,10 @@ def notes(found: dict[str, Any]) -> list[str]:
         lines.append(f"{data['without_text']:,} items have no text and are left out.")
     if data.get("without_rows"):
         lines.append(f"{data['without_rows']:,} items have no rows of data: their rules are run on made columns instead.")
+    if "run" in data:
+        lines.append(
+            f"{data['run']:,} items have code that can be run, and answers beside it; of the others the syntax tree counts as execution."
+        )
     if found["distinct"] == "meaning":
         lines.append("A text's answers are told apart by what they mean.")
     for column in found["columns"]:

@@ -25,6 +25,7 @@ WHAT = {
     "made": "both rules do the same to all made columns",
     "embedding": "F1 of the cosines of nearest tokens in a table of embeddings",
 }
+PYTHON_RUN = "both do the same when they are run with made-up values"
 DIVERSITY = {
     "different": "samples that differ",
     "1-grams": "different tokens",
@@ -70,7 +71,7 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         distinct=found["distinct"],
         together=[column["of"] for column in columns if "of" in column],
         own=found["own"],
-        what=[(metric, WHAT[metric]) for metric in found["metrics"]],
+        what=[(metric, _what(found, metric)) for metric in found["metrics"]],
         splits=[_split(found, split) for split in SPLITS if any(column["splits"][split]["items"] for column in columns)],
         samples=_samples(columns),
         likeness=found["embeddings"],
@@ -84,6 +85,12 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         machine=result["machine"].get("cpu", ""),
         device=result["machine"].get("device", ""),
     )
+
+
+def _what(found: dict[str, Any], metric: str) -> str:
+    if metric == "execution" and found["language"] == "python":
+        return f"{PYTHON_RUN}; {found['data']['run']:,} items have code that can be run, of the others the same syntax tree"
+    return WHAT[metric]
 
 
 def curve(found: dict[str, Any], k: int) -> Figure:
