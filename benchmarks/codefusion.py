@@ -132,10 +132,10 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         run_code=language == "python",
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
-    said += [name for name in ("together", "only_second") if getattr(options, name)]
+    said += ["together" if options.together else "", "only-second" if options.only_second else ""]
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
-    score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]).replace("_", "-"))
+    score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ def test_every_snippet_that_can_be_run_does_the_same_as_itself():
     cannot = [
         "df.to_csv('x')",
         "random.random()",
+        "random.choice(x)",
         "while True: pass",
         "pass",
         "requests.get(url)",
@@ -83,6 +84,18 @@ def test_a_score_runs_what_can_be_run(tmp_path, monkeypatch):
     )
     assert "execution" in found["metrics"] and found["data"]["run"] == 4
     assert "4 items have code that can be run" in " ".join(notes(found)) and "4 items have code" in score_page(tmp_path / "out").read_text()
+
+
+def test_a_system_that_cannot_contain_them_is_refused_before_anything_is_sampled(tmp_path, monkeypatch):
+    write_lines(tmp_path / "test.jsonl", TEST)
+    candidate = rote()
+    monkeypatch.setattr("tenfold.codefusion.score.open_candidates", lambda runs: [candidate])
+    monkeypatch.setattr("tenfold.evaluate.sandbox.sys.platform", "darwin")
+    train = write_lines(tmp_path / "train.jsonl", TRAIN)
+    settings = ScoreSettings(str(tmp_path / "test.jsonl"), "python", (str(train),), run_code=True)
+    with pytest.raises(UserError, match="run on Linux alone"):
+        score(["run"], settings, tmp_path / "out", lambda *_: None)
+    assert candidate.model.asked == [] and not (tmp_path / "out").exists()
 
 
 def test_other_languages_are_not_run():

@@ -228,4 +228,5 @@ def test_a_run_without_pairs_and_a_run_named_twice_are_refused(tmp_path):
 
 def test_runs_are_told_apart_by_their_folders_and_from_the_baseline():
     assert told_apart([Path("/a/one/run"), Path("/a/two/run")]) == ["one/run", "two/run"]
+    assert told_apart([Path("/a/together")]) == ["a/together"]
     assert told_apart([Path("/a/retrieval")]) == ["a/retrieval"] and told_apart([Path("/a/b")]) == ["b"]

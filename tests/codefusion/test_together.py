@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from made_fusion_score import TEST, TRAIN, Rote, rote, write_lines
 from tenfold.cli import main
-from tenfold.codefusion.generate import FusionModel, generate_together
+from tenfold.codefusion.generate import FusionModel, Snippet, generate_together
 from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.model import init_fusion
 from tenfold.codefusion.score import score
@@ -64,8 +64,8 @@ class Pythons(Rote):
 def test_models_take_what_their_kinds_have_and_one_meaning_is_answered_once():
     """Of `x.sort()` first and `x.sort(` last of both, and `len(s)`, spelled otherwise by the second."""
     one, other = Pythons(MASKED), Pythons(AUTOREGRESSIVE)
-    other._snippet = lambda number, frames: type(one._snippet(0, 1))(["len( s )", "x.sort(", "x.sort()"][number], [], None, [])
-    one._snippet = lambda number, frames: type(Rote()._snippet(0, 1))(["x.sort(", "x.sort()", "len(s)"][number], [], None, [])
+    other._snippet = lambda number, frames: Snippet(["len( s )", "x.sort(", "x.sort()"][number], [], None, [])
+    one._snippet = lambda number, frames: Snippet(["x.sort(", "x.sort()", "len(s)"][number], [], None, [])
     found = generate_together({"m": one, "a": other}, ["sort"], Sampling(steps=3, samples=3), meanings=Meanings("python"))[0]
     assert [(name, each.code) for name, each in found] == [("m", "len(s)"), ("m", "x.sort()"), ("m", "x.sort(")]
     assert (one.asked[0].steps, other.asked[0].steps) == (3, 0)

@@ -2,8 +2,8 @@
 
 A snippet has names that it does not make (`x.sort()`), so it is run with values made up for them: each of VALUES for each name, or TRIED
 of the ways where names are many. What is seen is the value of its last expression or assignment, what it prints, and what became of the
-values. Ways in which the right snippet fails, does nothing that can be seen, or does not do the same twice say nothing. A snippet that can
-be run in no way cannot be compared.
+values. Ways in which the right snippet fails or does nothing that can be seen say nothing. A snippet that can be run in no way, or does not
+do the same twice in some way, cannot be compared.
 """
 
 import ast
@@ -162,8 +162,11 @@ def ways(code: str) -> Ways:
         every = [*itertools.product(*options)] if len(names) <= 2 else []
         random.seed(0)
         tried = every or [tuple(random.choice(each) for each in options) for _ in range(TRIED)]
-        return names, [way for way in dict.fromkeys(tried) if _repeats(code, names, way, pool)]
-    except (NameError, SyntaxError, ValueError, RecursionError, MemoryError):
+        seen = {way: [_way(code, names, way, pool) for _ in range(2)] for way in dict.fromkeys(tried)}
+        if any(first != second for first, second in seen.values()):
+            return (), []
+        return names, [way for way, (first, _) in seen.items() if first is not None]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return (), []
 
 
@@ -171,12 +174,11 @@ def _values(names: tuple[str, ...], way: tuple[int, ...], pool: list, code: str)
     return {name: _value(name, number, pool, code) for name, number in zip(names, way, strict=True)}
 
 
-def _repeats(code: str, names: tuple[str, ...], way: tuple[int, ...], pool: list) -> bool:
+def _way(code: str, names: tuple[str, ...], way: tuple[int, ...], pool: list) -> tuple | None:
     try:
-        first, second = (_tried(code, _values(names, way, pool, code)) for _ in range(2))
+        return _tried(code, _values(names, way, pool, code))
     except NameError:
-        return False
-    return first is not None and first == second
+        return None
 
 
 def does_the_same(gold: str, candidate: str) -> bool:

@@ -27,6 +27,7 @@ from tenfold.codefusion.meaning import Meanings, by_meaning
 from tenfold.codefusion.metrics import METRICS, OWN
 from tenfold.codefusion.noise import steps_taken
 from tenfold.codefusion.retrieval import Retrieval
+from tenfold.codefusion.running import can_be_run
 from tenfold.codefusion.score_items import Items, Judge, read_items
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.score_tables import comparisons, estimate, gains, scores, summary
@@ -57,6 +58,8 @@ def score(runs: Sequence[str], settings: ScoreSettings, out: Path, progress: Pro
         raise UserError("no run is named, and no baseline is asked for.\n  Name runs that `tenfold codefusion finetune` wrote.")
     if settings.together and len(candidates) < 2:
         raise UserError("together needs two runs or more.\n  Name others to answer with, or leave it out.")
+    if settings.run_code:
+        can_be_run(["1"])
     for candidate in candidates:
         candidate.settings(settings.sampling)
     table = read_embeddings(settings.embeddings) if settings.embeddings else None

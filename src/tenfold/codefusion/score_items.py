@@ -13,14 +13,13 @@ from tenfold.codefusion.data import Example, deduplicated, read_examples
 from tenfold.codefusion.kept import Answer
 from tenfold.codefusion.languages import LANGUAGES, form, valid
 from tenfold.codefusion.metrics import Table, diversity, worth
+from tenfold.codefusion.reader import Progress
 from tenfold.codefusion.rules.cells import read_table
 from tenfold.codefusion.running import can_be_run, do_the_same
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
 
-Progress = Callable[[int, int], None]
-"""Is told of how many of how many are done."""
 FEWEST_VALID = 0.5  # of the test codes: below it they are taken for another language's
 
 
