@@ -3,14 +3,15 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20] [--distinct meaning] [--draws 64] [--temperature 1] [--together]
+        [--retrieved 20] [--distinct meaning] [--draws 64] [--temperature 1] [--together] [--seeds 0 1 2]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -64 and -t1 behind it where so
-asked. All commands go on where they were stopped. One process a core is the quickest:
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds3, -64 and -t1 behind it
+where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. All commands go
+on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
@@ -18,7 +19,7 @@ asked. All commands go on where they were stopped. One process a core is the qui
 import argparse
 import json
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 from codefusion_data import VOCABS
@@ -67,7 +68,7 @@ CURVE_ITEMS = 89
 """As many as there are rules to test."""
 
 
-def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, reader: str | None = None) -> FusionRecipe:
+def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, reader: str | None, seed: int) -> FusionRecipe:
     """`codefusion-small` with the language's lengths and tokens, and always with the text; `part` is first, second or only."""
     road, base, data = (READ if reader else ROADS)[language], small(kind), out / "data" / language
     shape = {"vocab": VOCABS[language] + 1, "length": road.length, "text_length": road.text_length}
@@ -76,18 +77,20 @@ def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, 
     files = {"paths": (str(lines),), "tokenizer": str(data / "tokenizer"), "words": str(data / "words.txt")}
     return replace(
         base,
-        name=named(language, kind, part, reader),
+        name=named(language, kind, part, reader, seed),
         model=replace(base.model, **shape),
-        data=FusionData(**files, language=language),  # type: ignore[arg-type]
+        data=FusionData(**files, language=language, seed=seed),  # type: ignore[arg-type]
         optimizer=replace(base.optimizer, warmup_tokens=WARMUP * base.train.batch * road.length),
-        train=replace(base.train, steps=steps, drop_text=0.0, log_every=50, late_noise=road.late_noise if kind == "codefusion" else 1.0),
+        train=replace(
+            base.train, steps=steps, seed=seed, drop_text=0.0, log_every=50, late_noise=road.late_noise if kind == "codefusion" else 1.0
+        ),
         reader=ReaderConfig(reader, road.layers, road.tokens, str(out / "states" / language)) if reader else ReaderConfig(),
         start=None if start is None else str(start),
     )
 
 
-def named(language: str, kind: Kind, part: str, reader: str | None) -> str:
-    return f"{language}-{kind}-{part}{'-reader' if reader else ''}"
+def named(language: str, kind: Kind, part: str, reader: str | None, seed: int) -> str:
+    return f"{language}-{kind}-{part}{'-reader' if reader else ''}{f'-seed{seed}' if seed else ''}"
 
 
 def cut(file: Path, lines: int) -> Path:
@@ -100,9 +103,9 @@ def cut(file: Path, lines: int) -> Path:
     return some
 
 
-def train(out: Path, language: str, kind: Kind, part: str, start: Path | None = None, reader: str | None = None) -> Path:
+def train(out: Path, language: str, kind: Kind, part: str, start: Path | None, reader: str | None, seed: int) -> Path:
     """Trains a run to its end, or from where it was stopped, and returns where it is."""
-    made = recipe(out, language, kind, part, start, reader)
+    made = recipe(out, language, kind, part, start, reader, seed)
     path = out / "runs" / made.name
     with Display(path) as display:
         run = train_fusion(made, path, display, reading_lines(display.console))
@@ -116,7 +119,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
     reader, asked = options.reader, ("retrieved", "distinct", "draws", "temperature")
     how = replace(SAMPLING, **{name: getattr(options, name) for name in asked})
     parts = ("second", "only") if options.only_second else ("second",)
-    runs = [out / "runs" / named(language, kind, part, reader) for part in parts for kind in options.kinds]
+    runs = [out / "runs" / named(language, kind, part, reader, seed) for part in parts for kind in options.kinds for seed in options.seeds]
     done = [str(run) for run in runs if (run / "result.json").exists()]
     data, road = out / "data" / language, (READ if reader else ROADS)[language]
     learned = [data / "second.jsonl", *([cut(data / "first.jsonl", road.lines)] if road.first else [])]
@@ -133,6 +136,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
     said += ["together" if options.together else "", "only-second" if options.only_second else ""]
+    said += [f"seeds{len(options.seeds)}"] if len(options.seeds) > 1 else []
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
     score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
@@ -152,6 +156,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=SAMPLING.temperature, help="of masked and autoregressive models")
     parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
     parser.add_argument("--together", action="store_true", help="a row in which the kinds named answer together")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a model for each")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
     roads = READ if options.reader else ROADS
@@ -162,12 +167,12 @@ def main() -> None:
         if options.what == "score":
             score(options.out, language, options)
             continue
-        for kind in options.kinds:
+        for kind, seed in product(options.kinds, options.seeds):
             if options.only_second:
-                train(options.out, language, kind, "only", reader=options.reader)
+                train(options.out, language, kind, "only", None, options.reader, seed)
                 continue
-            start = train(options.out, language, kind, "first", reader=options.reader) if roads[language].first else None
-            train(options.out, language, kind, "second", start, options.reader)
+            start = train(options.out, language, kind, "first", None, options.reader, seed) if roads[language].first else None
+            train(options.out, language, kind, "second", start, options.reader, seed)
 
 
 if __name__ == "__main__":

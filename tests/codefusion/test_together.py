@@ -1,6 +1,7 @@
 """Runs that answer together: one order of several, in a table and from the command."""
 
 import json
+import math
 
 import jax
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from made_fusion_score import TEST, TRAIN, Rote, rote, write_lines
 from tenfold.cli import main
-from tenfold.codefusion.generate import FusionModel, Snippet, generate_together
+from tenfold.codefusion.generate import FusionModel, Snippet
 from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.panel import generate_together
 from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
@@ -94,7 +96,7 @@ def test_a_row_of_the_table_is_of_all_runs(tmp_path, monkeypatch, distinct):
         meanings = [Meanings("python").of(0, each) for each in codes] if distinct == "meaning" else None
         assert both["codes"] == [codes[number][at] for number, at in together(codes, meanings)[:2]]
     assert rows["one"][0]["codes"] != rows["two"][0]["codes"]
-    said = "the answers of one and two in one order, by their places."
+    said = "the answers of one and two in one order, by places."
     assert any(said in line for line in notes(found)) and said in score_page(tmp_path / "out").read_text()
 
 
@@ -113,11 +115,14 @@ def test_the_command_asks_several_runs(monkeypatch, capsys):
         assert not ended.value.code
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
-    alone = {run: [line["code"] for line in ask(run)] for run in runs}
+    alone = {run: {line["code"]: line["bound"] for line in ask(run)} for run in runs}
     found = ask(*runs)
-    order = together([*alone.values()])[:4]
-    assert [line["code"] for line in found] == [alone[runs[number]][at] for number, at in order]
-    assert [line["run"] for line in found] == [runs[number] for number, _ in order] and {*runs} == {line["run"] for line in found}
+    codes = list(dict.fromkeys(code for written in alone.values() for code in written))
+    settings = Sampling(samples=4, rank_by=1, draws=4, seed=3)
+    asked = [dict(zip(codes, models[run].bounds(["sort a list"], [codes], settings)[0], strict=True)) | alone[run] for run in runs]
+    worth = {code: sum(math.inf if each[code] is None else each[code] for each in asked) for code in codes}  # bytes may be too long as text
+    assert [line["code"] for line in found] == sorted(codes, key=worth.__getitem__)[:4]
+    assert [line["run"] for line in found] == [next(run for run in runs if line["code"] in alone[run]) for line in found]
     for wrong, said in (([], "no run is named"), ([runs[0], runs[0]], "is named twice")):
         with pytest.raises(SystemExit):
             main(["codefusion", "generate", *wrong, "--text", "sort a list"])

@@ -21,7 +21,6 @@ from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.slots import Slotted, filled, slotted, with_slots
-from tenfold.codefusion.together import together
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.sharding.axes import make_mesh
@@ -82,7 +81,7 @@ class FusionModel:
         Raises UserError for a text or a snippet that is too long, and for settings that the model has none of.
         """
         how = how or Sampling()
-        config, pad = self.config, self.tokenizer.end_of_text
+        config = self.config
         how.check(config.kind, config.all_steps)
         if how.retrieved and (near is None or given is not None):
             wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
@@ -90,8 +89,7 @@ class FusionModel:
         if how.distinct == "meaning" and meanings is None:
             raise UserError("distinct is meaning, but no language is named to understand code by.\n  Say --language bash, python or cf.")
         read = self.slotted(texts)
-        states_BRH = self.reader.states(texts) if self.reader else None
-        text = text_rows(self._encoded([each.text for each in read], cut), config, pad, states_BRH)
+        text = self._text(texts, read, cut)
         place_B = np.arange(len(texts)) if places is None else np.asarray(places)
         given_BT = np.full((len(texts), config.length), FREE, np.int32)
         if given is not None:
@@ -119,18 +117,37 @@ class FusionModel:
     def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
         """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
         found = near.answers(texts, how.retrieved)
-        codes = [(n, draft(each, read[n], self.words)) for n, group in enumerate(found) for each in group]
-        encoded = self.tokenizer.encode_batch([code for _, code in codes])
+        codes = [[draft(each, read[n], self.words) for each in group] for n, group in enumerate(found)]
+        judged = self._judged(how, text, codes)
+        return [
+            [Snippet(written := filled(code, read[n].slots), ids, nats, [written]) for code, (ids, nats) in zip(group, own, strict=True)]
+            for n, (group, own) in enumerate(zip(codes, judged, strict=True))
+        ]
+
+    def bounds(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling, cut: bool = False) -> list[list[float | None]]:
+        """Upper bounds of -log p(code | text) in nats of codes for each text, whoever wrote them; None of code that is too long."""
+        read = self.slotted(texts)
+        text = self._text(texts, read, cut)
+        own = [[with_slots(code, each.slots) for code in group] for each, group in zip(read, codes, strict=True)]
+        return [[nats for _, nats in group] for group in self._judged(how, text, own)]
+
+    def _judged(self, how: Sampling, text: Text, codes: Sequence[Sequence[str]]) -> list[list[tuple[list[int], float | None]]]:
+        """The tokens and the bound of each text's codes, which have slots where the text has; of those that are too long, no bound."""
+        asked = [(n, code) for n, group in enumerate(codes) for code in group]
+        encoded = self.tokenizer.encode_batch([code for _, code in asked])
         fits = [number for number, ids in enumerate(encoded) if len(ids) <= self.config.length]
         code_BT = np.full((len(fits), self.config.length), self.tokenizer.end_of_text, np.int32)
         for row, number in enumerate(fits):
             code_BT[row, : len(encoded[number])] = encoded[number]
-        nats = dict(zip(fits, self._bounds(how, text, code_BT, [codes[number] for number in fits]), strict=True))
-        drafts: list[list[Snippet]] = [[] for _ in texts]
-        for number, (n, code) in enumerate(codes):
-            written = filled(code, read[n].slots)
-            drafts[n].append(Snippet(written, encoded[number], nats.get(number), [written]))
-        return drafts
+        nats = dict(zip(fits, self._bounds(how, text, code_BT, [asked[number] for number in fits]), strict=True))
+        found: list[list[tuple[list[int], float | None]]] = [[] for _ in codes]
+        for number, (n, _) in enumerate(asked):
+            found[n].append((encoded[number], nats.get(number)))
+        return found
+
+    def _text(self, texts: Sequence[str], read: Sequence[Slotted], cut: bool) -> Text:
+        states_BRH = self.reader.states(texts) if self.reader else None
+        return text_rows(self._encoded([each.text for each in read], cut), self.config, self.tokenizer.end_of_text, states_BRH)
 
     def _batch(self, how: Sampling, text: Text, given_BT, place_B, rows) -> np.ndarray:
         """int32[F, len(rows), T]; what is missing to a whole batch is filled up with the last row."""
@@ -235,29 +252,6 @@ def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:
     """In order, but for copies of those before, which come last."""
     first = {snippet.code: number for number, snippet in reversed([*enumerate(snippets)])}
     return [snippets[number] for number in sorted(range(len(snippets)), key=lambda number: first[snippets[number].code] != number)]
-
-
-def generate_together(
-    models: Mapping[str, FusionModel],
-    texts: Sequence[str],
-    how: Sampling,
-    given: Sequence[str] | None = None,
-    holes: int = 8,
-    near: Retrieval | None = None,
-    meanings: Meanings | None = None,
-) -> list[list[tuple[str, Snippet]]]:
-    """`how.samples` snippets for each text that differ, of all models' in one order (together.py), with the name of the model that wrote
-    it, the first of several. Each model takes those of the settings that its kind has; all else as `FusionModel.generate`."""
-    found = []
-    for model in models.values():
-        own = how.of_kind(model.config.kind, model.config.all_steps)
-        found.append(model.generate(texts, own, given, holes, near=near, meanings=meanings))
-    answers = []
-    for place, groups in enumerate(zip(*found, strict=True)):
-        codes = [[each.code for each in group] for group in groups]
-        order = together(codes, [meanings.of(place, own) for own in codes] if meanings else None)
-        answers.append([([*models][number], groups[number][at]) for number, at in order[: how.samples]])
-    return answers
 
 
 def load_fusion(path: str) -> FusionModel:

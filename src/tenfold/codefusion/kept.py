@@ -27,6 +27,10 @@ class Answer:
     bounds: list[float | None] = field(default_factory=list)
     frames: list[list[str]] = field(default_factory=list)
 
+    def first(self, count: int) -> "Answer":
+        """The best of them."""
+        return Answer(self.codes[:count], self.bounds[:count], self.frames[:count])
+
 
 def sampled(
     candidate: Candidate,

@@ -26,6 +26,7 @@ from tenfold.codefusion.kept import Answer, sampled
 from tenfold.codefusion.meaning import Meanings, by_meaning
 from tenfold.codefusion.metrics import METRICS, OWN
 from tenfold.codefusion.noise import steps_taken
+from tenfold.codefusion.panel import ask_each, in_one_order, ordered_by
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.running import can_be_run
 from tenfold.codefusion.score_items import Items, Judge, read_items
@@ -33,7 +34,6 @@ from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.score_tables import comparisons, estimate, gains, scores, summary
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.speed import passes, speeds
-from tenfold.codefusion.together import together
 from tenfold.corpus.documents import Progress
 from tenfold.corpus.files import one_process, replacing, write_atomically
 from tenfold.errors import UserError
@@ -123,15 +123,17 @@ class _Scoring:
         columns: list[dict[str, Any]] = []
         rows: dict[str, list[dict[str, Any]]] = {}
         how, answers = replace(self.settings.sampling, frames=1), {}
-        for candidate in self.candidates:
-            own = candidate.settings(how)
+        models = [candidate.model for candidate in self.candidates]
+        asked = ask_each(models, how) if self.settings.together else [candidate.settings(how) for candidate in self.candidates]
+        for candidate, own in zip(self.candidates, asked, strict=True):
             answers[candidate.name] = self._sampled(candidate, own, self.items.places, candidate.name)
-            rows[candidate.name] = self._rows(answers[candidate.name], self.items.places)
+            own = replace(own, samples=how.samples)
+            rows[candidate.name] = self._rows([answer.first(own.samples) for answer in answers[candidate.name]], self.items.places)
             about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": self._cut(candidate)}
             columns.append({"name": candidate.name, **about})
         if self.settings.together:
             rows[TOGETHER] = self._rows(self._together([*answers.values()]), self.items.places)
-            columns.append({"name": TOGETHER, "kind": TOGETHER, "of": [*answers]})
+            columns.append({"name": TOGETHER, "kind": TOGETHER, "of": [*answers], "by": ordered_by(models, how)})
         if self.baseline is not None:
             rows[BASELINE] = self._rows(self._nearest(), self.items.places)
             columns.append({"name": BASELINE, "kind": BASELINE})
@@ -150,12 +152,12 @@ class _Scoring:
 
     def _together(self, answers: Sequence[Sequence[Answer]]) -> list[Answer]:
         """The runs' answers as one: `answers` has a list of each run."""
-        how, found = self.settings.sampling, []
-        for place, each in zip(self.items.places, zip(*answers, strict=True), strict=True):
-            codes = [answer.codes for answer in each]
-            meanings = [self.meanings.of(place, own) for own in codes] if how.distinct == "meaning" else None
-            found.append(Answer([codes[number][at] for number, at in together(codes, meanings)[: how.samples]]))
-        return found
+        how, places = self.settings.sampling, self.items.places
+        meanings = self.meanings.take(places) if how.distinct == "meaning" else None
+        written = [[list(zip(each.codes, each.bounds or [None] * len(each.codes), strict=True)) for each in own] for own in answers]
+        texts, models = [self.items.texts[place] for place in places], [candidate.model for candidate in self.candidates]
+        order = in_one_order(models, how, texts, written, meanings, cut=True)
+        return [Answer([written[number][text][at][0] for number, at in each]) for text, each in enumerate(order)]
 
     def _nearest(self) -> list[Answer]:
         assert self.baseline is not None

@@ -92,8 +92,9 @@ def write_snippets(
     """Prints snippets as lines of JSON, those of a text together; of several runs with the run that wrote each. `near`: files of pairs
     whose codes are retrieved. `language`: whose meanings tell codes apart, where they do."""
     from tenfold.codefusion.data import read_examples
-    from tenfold.codefusion.generate import generate_together, load_fusion
+    from tenfold.codefusion.generate import load_fusion
     from tenfold.codefusion.meaning import Meanings
+    from tenfold.codefusion.panel import generate_together
     from tenfold.codefusion.retrieval import Retrieval
 
     pairs = Retrieval([each for path in near for each in read_examples(path, "train").examples]) if near else None

@@ -54,7 +54,7 @@ def notes(found: dict[str, Any]) -> list[str]:
         lines.append("A text's answers are told apart by what they mean.")
     for column in found["columns"]:
         if "of" in column:
-            lines.append(f"{column['name']}: the answers of {' and '.join(column['of'])} in one order, by their places.")
+            lines.append(f"{column['name']}: the answers of {' and '.join(column['of'])} in one order, by {column['by']}.")
     named = {str(Path(path).expanduser().resolve()) for path in data["train"]}
     for column in found["columns"]:
         others = [path for path in column.get("trained_on", ()) if str(Path(path).expanduser().resolve()) not in named]

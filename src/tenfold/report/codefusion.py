@@ -69,7 +69,7 @@ def render(found: dict[str, Any], result: dict[str, Any], items: dict[str, list[
         lede=f"{data['items']:,} items of {data['path']}. New, with neither text nor code in training: {data['new']:,}.",
         tops=found["tops"],
         distinct=found["distinct"],
-        together=[column["of"] for column in columns if "of" in column],
+        together=[(column["of"], column["by"]) for column in columns if "of" in column],
         own=found["own"],
         what=[(metric, _what(found, metric)) for metric in found["metrics"]],
         splits=[_split(found, split) for split in SPLITS if any(column["splits"][split]["items"] for column in columns)],
