@@ -72,6 +72,17 @@ def test_what_one_finds_unlikely_falls_and_a_meaning_is_the_sum_of_its_codes():
     assert in_one_order([one, other], RANKED, ["t"], written, Meanings("python"))[0] == [(1, 1), (0, 1), (0, 0)]
 
 
+@pytest.mark.parametrize("data", [(), ([["Age"], [3], [5]],)], ids=["no rows", "rows"])
+def test_rules_of_two_kinds_that_do_the_same_are_one_answer(data):
+    """Without rows, what rules do is told on columns made of all their constants: of both kinds' together, or nothing would be the same."""
+    codes = ["GreaterThan(85)", "LessThan(4)"], ["TextContains(x)", "GreaterThan( 85)"]
+    models = [Judge(dict.fromkeys(own, 1.0), config) for own, config in zip(codes, (FUSION, MASKED), strict=True)]
+    written = [model.wrote(*own) for model, own in zip(models, codes, strict=True)]
+    found = in_one_order(models, RANKED, ["t"], written, Meanings("cf", data))[0]
+    said = [written[number][0][place][0] for number, place in found]
+    assert said[0] == "GreaterThan(85)" and len({code.replace(" ", "") for code in said}) == len(said)
+
+
 def test_kinds_are_put_together_by_places_after_each_has_answered_as_one():
     """Two of one kind prefer b; the third, of another kind and with bounds of its own, c: of those worth the same the first kind speaks."""
     one, two = Judge({"a": 1.0, "b": 2.0, "c": 9.0}), Judge({"a": 7.0, "b": 2.0, "c": 9.0})

@@ -38,7 +38,7 @@ class Meanings:
 
     def of(self, place: int, codes: Sequence[str]) -> list[Hashable | None]:
         """What each code for the text of that place means; None of code that the language's parser does not read, and of code in which a
-        slot stands that the text has no word for."""
+        slot stands that the text has no word for. Meanings of one call can be compared: made columns are of all its rules' constants."""
         return [None if slots_in(code) else meaning for code, meaning in zip(codes, self._of(place, codes), strict=True)]
 
     def _of(self, place: int, codes: Sequence[str]) -> Sequence[Hashable | None]:

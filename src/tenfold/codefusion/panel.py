@@ -7,8 +7,9 @@ them and unranked ones.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from tenfold.codefusion.data import plain
 from tenfold.codefusion.generate import FusionModel, Snippet
@@ -61,7 +62,7 @@ def in_one_order(
     for text, lists in enumerate(zip(*orders, strict=True)):
         best = [own[: how.samples] for own in lists]
         codes = [[written[number][text][place][0] for number, place in own] for own in best]
-        order = together(codes, [meanings.of(text, own) for own in codes] if meanings else None)
+        order = together(codes, _in_lists(meanings.of(text, [code for own in codes for code in own]), codes) if meanings else None)
         found.append([best[number][at] for number, at in order[: how.samples]])
     return found
 
@@ -93,6 +94,12 @@ def _kinds(models: Sequence[FusionModel]) -> list[list[int]]:
     for number, model in enumerate(models):
         found.setdefault(model.config.kind, []).append(number)
     return [*found.values()]
+
+
+def _in_lists(things: Sequence[Hashable | None], lists: Sequence[Sequence[str]]) -> list[list[Hashable | None]]:
+    """As many to a list as each of these has."""
+    rest = iter(things)
+    return [[*islice(rest, len(own))] for own in lists]
 
 
 def _judge(numbers: Sequence[int], how: Sampling) -> bool:
