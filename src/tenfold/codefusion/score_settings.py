@@ -23,7 +23,7 @@ class ScoreSettings:
     retrieval: bool = True
     """Put a baseline into the table that answers with the codes of the training texts that are nearest."""
     together: bool = False
-    """Put a row into the table in which the runs answer together: their answers, best first, in one order by reciprocal rank fusion."""
+    """Put a row into the table in which the runs answer together: of one kind by the mean of their bounds, else by places."""
     run_code: bool = False
     """Python's answers are run as well, in a sandbox, beside the right code where that can be run."""
     limit: int | None = None
