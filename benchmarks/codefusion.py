@@ -9,8 +9,8 @@
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds3, -64 and -t1 behind it
-where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. All commands go
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds0-1, -64 and -t1 behind
+it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. All commands go
 on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
@@ -136,7 +136,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
     said += ["together" if options.together else "", "only-second" if options.only_second else ""]
-    said += [f"seeds{len(options.seeds)}"] if len(options.seeds) > 1 else []
+    said += [f"seeds{'-'.join(map(str, options.seeds))}"] if options.seeds != [0] else []
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
     score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))

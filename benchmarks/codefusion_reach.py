@@ -2,7 +2,7 @@
 
     python benchmarks/codefusion_reach.py --out DIR
 
-DIR is that of codefusion.py, with scores/bash-reader and scores/bash-reader-retrieved.
+DIR is that of codefusion.py, with the folders of scores that ANSWERED names.
 """
 
 import argparse
@@ -16,6 +16,7 @@ ANSWERED = (
     ("bash-reader", "bash-masked-second-reader"),
     ("bash-reader", "bash-autoregressive-second-reader"),
     ("bash-reader-retrieved", "bash-autoregressive-second-reader"),
+    ("bash-reader-meaning-together-seeds0-1-64-t1", "together"),
     ("bash-reader", "retrieval"),
 )
 

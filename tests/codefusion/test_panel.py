@@ -133,7 +133,7 @@ def test_runs_of_one_kind_in_a_table_are_judged_from_all_that_they_drew(tmp_path
     monkeypatch.setattr("tenfold.codefusion.score.open_candidates", lambda named: runs[: len(named)])
     for run in runs:
         run.model.bounds = lambda texts, codes, how, cut=False: [[] for _ in texts]
-    how = Sampling(steps=1, samples=2, draws=5, rank_by=1)
+    how = Sampling(steps=1, samples=2, draws=5, rank_by=1, batch=2)  # fewer than there are items
     settings = ScoreSettings("test.jsonl", "python", ("train.jsonl",), retrieval=False, sampling=how, speed_rounds=0)
     alone, _ = score(["one"], settings, tmp_path / "alone", lambda *_: None)
     found, _ = score(["one", "two"], replace(settings, together=True), tmp_path / "out", lambda *_: None)

@@ -30,7 +30,7 @@ def ask_each(models: Sequence[FusionModel], how: Sampling) -> list[Sampling]:
     found = []
     for number, model in enumerate(models):
         own = how.of_kind(model.config.kind, model.config.all_steps)
-        found.append(replace(own, samples=max(own.samples, own.draws)) if number in judged else own)
+        found.append(replace(own, samples=own.draws or own.samples) if number in judged else own)
     return found
 
 

@@ -152,12 +152,17 @@ class _Scoring:
 
     def _together(self, answers: Sequence[Sequence[Answer]]) -> list[Answer]:
         """The runs' answers as one: `answers` has a list of each run."""
-        how, places = self.settings.sampling, self.items.places
-        meanings = self.meanings.take(places) if how.distinct == "meaning" else None
-        written = [[list(zip(each.codes, each.bounds or [None] * len(each.codes), strict=True)) for each in own] for own in answers]
-        texts, models = [self.items.texts[place] for place in places], [candidate.model for candidate in self.candidates]
-        order = in_one_order(models, how, texts, written, meanings, cut=True)
-        return [Answer([written[number][text][at][0] for number, at in each]) for text, each in enumerate(order)]
+        how, places, found = self.settings.sampling, self.items.places, []
+        models = [candidate.model for candidate in self.candidates]
+        for first in range(0, len(places), how.batch):
+            some = places[first : first + how.batch]
+            groups = [own[first : first + how.batch] for own in answers]
+            written = [[list(zip(each.codes, each.bounds or [None] * len(each.codes), strict=True)) for each in own] for own in groups]
+            meanings = self.meanings.take(some) if how.distinct == "meaning" else None
+            order = in_one_order(models, how, [self.items.texts[place] for place in some], written, meanings, cut=True)
+            found += [Answer([written[number][text][at][0] for number, at in each]) for text, each in enumerate(order)]
+            self.progress(f"{TOGETHER}: texts", len(found), len(places))
+        return found
 
     def _nearest(self) -> list[Answer]:
         assert self.baseline is not None
