@@ -10,8 +10,9 @@ Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as m
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
 are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds0-1, -64 and -t1 behind
-it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. All commands go
-on where they were stopped. One process a core is the quickest:
+it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. The kind "language" is
+a language model that `tenfold align sft` has taught the pairs, DIR/runs/LANGUAGE-language-second: `score` takes it, and puts -with-language
+behind the table's name; `train` does not make it. All commands go on where they were stopped. One process a core is the quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
@@ -64,6 +65,7 @@ READ = {
 """With a reader, which reads each text once: fewer texts and steps before the pairs, or none."""
 WARMUP = 100
 SAMPLING = Sampling(steps=32, samples=5, draws=16, rank_by=16, temperature=0.7, order="confident", estimate="decoder")
+LANGUAGE = "language"
 CURVE_ITEMS = 89
 """As many as there are rules to test."""
 
@@ -89,8 +91,8 @@ def recipe(out: Path, language: str, kind: Kind, part: str, start: Path | None, 
     )
 
 
-def named(language: str, kind: Kind, part: str, reader: str | None, seed: int) -> str:
-    return f"{language}-{kind}-{part}{'-reader' if reader else ''}{f'-seed{seed}' if seed else ''}"
+def named(language: str, kind: str, part: str, reader: str | None, seed: int) -> str:
+    return f"{language}-{kind}-{part}{'-reader' if reader and kind != LANGUAGE else ''}{f'-seed{seed}' if seed else ''}"
 
 
 def cut(file: Path, lines: int) -> Path:
@@ -137,6 +139,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
     said += ["together" if options.together else "", "only-second" if options.only_second else ""]
     said += [f"seeds{'-'.join(map(str, options.seeds))}"] if options.seeds != [0] else []
+    said += [f"with-{LANGUAGE}"] if LANGUAGE in options.kinds else []
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
     score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
@@ -147,7 +150,7 @@ def main() -> None:
     parser.add_argument("what", choices=["train", "score"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--languages", nargs="+", choices=list(ROADS), help="all")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, LANGUAGE], default=KINDS)
     parser.add_argument("--only-second", action="store_true", help="train: without the first run; score: beside those that had it")
     parser.add_argument("--curve", type=int, nargs="+", default=(), help="numbers of steps to score as well")
     parser.add_argument("--embeddings", help="a model whose table of tokens scores code too")
@@ -159,6 +162,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a model for each")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()
+    if options.what == "train" and LANGUAGE in options.kinds:
+        parser.error("a language model is taught by `tenfold align sft`; docs/codefusion-score.md has the command.")
     roads = READ if options.reader else ROADS
     languages = options.languages or list(roads)
     if options.only_second and (alone := [language for language in languages if not roads[language].first]):

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenfold.codefusion.candidates import Candidate
-from tenfold.codefusion.generate import Snippet
-from tenfold.codefusion.slots import Slotted
+from tenfold.codefusion.snippets import Snippet
 from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED
 
 CODES = ["x.sort()", "print('hello')", "f = open(path)", "len(s)", "x.sort("]
@@ -20,15 +19,6 @@ TEST = [
 ]
 
 
-class Tokens:
-    """A token a word."""
-
-    fingerprint = "rote"
-
-    def encode_batch(self, texts):
-        return [text.split() for text in texts]
-
-
 @dataclass
 class Rote:
     """Knows nothing of texts: what it writes depends on the place, the sample and the steps alone. Counts what it is asked."""
@@ -37,10 +27,17 @@ class Rote:
     asked: list = field(default_factory=list)
     stops: int = 10**6
     """Raises KeyboardInterrupt after so many texts."""
-    tokenizer: Tokens = field(default_factory=Tokens)
 
-    def slotted(self, texts):
-        return [Slotted(text, {}) for text in texts]
+    @property
+    def kind(self):
+        return self.config.kind
+
+    @property
+    def all_steps(self):
+        return self.config.all_steps
+
+    def too_long(self, texts):
+        return sum(len(text.split()) >= self.config.text_length for text in texts)
 
     def generate(self, texts, how, places=None, cut=False, near=None, meanings=None):
         places = range(len(texts)) if places is None else places

@@ -37,6 +37,14 @@ class Judge:
     config: object = AUTOREGRESSIVE
     asked: list = field(default_factory=list)
 
+    @property
+    def kind(self):
+        return self.config.kind
+
+    @property
+    def all_steps(self):
+        return self.config.all_steps
+
     def bounds(self, texts, codes, how, cut=False):
         self.asked += [code for own in codes for code in own]
         return [[self.table[code] for code in own] for own in codes]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tenfold.codefusion import sample, sample_tokens
-from tenfold.codefusion.generate import FusionModel, Snippet, different_first
+from tenfold.codefusion.generate import FusionModel
 from tenfold.codefusion.model import Text, code_table, denoise, expected, init_fusion, keep_text, read_text
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.snippets import Snippet, different_first
 from tenfold.errors import UserError
 from tiny_fusion import AUTOREGRESSIVE, FUSION, MASKED, PAIRS
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from made_fusion_score import TEST, TRAIN, Rote, rote, write_lines
 from tenfold.cli import main
-from tenfold.codefusion.generate import FusionModel, Snippet
+from tenfold.codefusion.generate import FusionModel
 from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.model import init_fusion
 from tenfold.codefusion.panel import generate_together
 from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
 from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.snippets import Snippet
 from tenfold.codefusion.together import FUSED, reciprocal_ranks, together
 from tenfold.errors import UserError
 from tenfold.recipes.codefusion_score import notes
@@ -106,7 +107,7 @@ def test_the_command_asks_several_runs(monkeypatch, capsys):
     models = {
         run: FusionModel(AUTOREGRESSIVE, init_fusion(jax.random.key(seed), AUTOREGRESSIVE), tokenizer) for seed, run in enumerate(runs)
     }
-    monkeypatch.setattr("tenfold.codefusion.generate.load_fusion", models.get)
+    monkeypatch.setattr("tenfold.codefusion.candidates.load_writer", models.get)
     how = ["--text", "sort a list", "--samples", "4", "--rank-by", "1", "--draws", "4", "--seed", "3"]
 
     def ask(*said: str) -> list[dict]:

@@ -9,7 +9,7 @@ import pytest
 
 from tenfold.errors import UserError
 from tenfold.generate import decode as decoding
-from tenfold.generate.decode import Requests, bucket, check_room, decode, prepare_for_decode
+from tenfold.generate.decode import Requests, bucket, check_room, decode, decode_chunk, padded, prefill_once, prepare_for_decode
 from tenfold.generate.sampling import row_keys
 from tenfold.model.transformer import forward, logits
 
@@ -198,3 +198,21 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_arithmetic(tiny):
     with pytest.raises(UserError, match="the prompt has 64 tokens.*\n.*at most 63"):
         check_room(tiny(), [64], 1)
     check_room(tiny(), [3, 50], 14)
+
+
+@pytest.mark.parametrize("attention", [("dense",), ("banded:5",), ("dilated:6x1,20x3,64x5",)], ids=" ".join)
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[1:2]], ids=["several", "one, of one token"])
+def test_rows_that_share_their_prompt_write_what_they_write_alone(tiny, noisy_params, attention, prompts):
+    """Each prompt read once for three rows, against each row reading it for itself, with the same keys."""
+    config = tiny(attention=attention, layers=1)
+    params = noisy_params(config)
+    each = [prompt for prompt in prompts for _ in range(3)]
+    keys = row_keys(7, len(each))
+    expected = write(params, config, each, 9, keys, temperature=1.0)
+    weights, decoding_config = prepare_for_decode(params, config)
+    lengths = np.array([len(prompt) for prompt in prompts], np.int32)
+    state = prefill_once(weights, decoding_config, 64, 3, padded(prompts, 32), lengths)
+    requests = Requests.of(keys, temperature=1.0, vocab=config.vocab)
+    found, count = decode_chunk(weights, decoding_config, state, requests, 9)[1:4:2]
+    assert int(count) == 9
+    np.testing.assert_array_equal(np.asarray(found)[:, :9], expected)

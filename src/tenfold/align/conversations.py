@@ -13,8 +13,9 @@ from tenfold.corpus.documents import document_id
 from tenfold.corpus.readers import is_lines, lines, walk
 from tenfold.errors import UserError
 
-PAIRS = (("instruction", "output"), ("instruction", "answer"), ("question", "answer"), ("prompt", "completion"))
-"""Fields of a question and its answer; the first is Alpaca's, whose `input` is added to the instruction."""
+PAIRS = (("instruction", "output"), ("instruction", "answer"), ("question", "answer"), ("prompt", "completion"), ("text", "code"))
+"""Fields of a question and its answer; the first is Alpaca's, whose `input` is added to the instruction, the last are what
+`tenfold codefusion` learns from."""
 FORMS = 'messages [{"role", "content"}, ...], or ' + ", or ".join(" and ".join(pair) for pair in PAIRS)
 ROLES = ("system", "user", "assistant")
 

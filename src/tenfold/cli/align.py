@@ -26,7 +26,7 @@ Makes a model that was trained on text do what people ask.
 
 sft is supervised fine-tuning. MODEL is a run directory, a directory with a Hugging Face checkpoint in it, or a .gguf file. FILE is JSON
 lines, an object each: messages [{"role", "content"}, ...], or instruction and output (and perhaps input), instruction and answer,
-question and answer, prompt and completion.
+question and answer, prompt and completion, text and code.
 
 `tenfold align sft MODEL --help` lists every option. The same command goes on where it was stopped."""
 

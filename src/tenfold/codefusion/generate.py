@@ -10,8 +10,8 @@ import numpy as np
 
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.config import FusionConfig
-from tenfold.codefusion.drafts import draft, fused
-from tenfold.codefusion.meaning import Meanings, by_meaning
+from tenfold.codefusion.drafts import draft
+from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.model import Text
 from tenfold.codefusion.reader import Reader
 from tenfold.codefusion.retrieval import Retrieval
@@ -21,6 +21,7 @@ from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.slots import Slotted, filled, slotted, with_slots
+from tenfold.codefusion.snippets import Snippet, best_first, check_asked, check_says
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.sharding.axes import make_mesh
@@ -29,19 +30,6 @@ from tenfold.tokens.tokenizer import Tokenizer
 
 HOLE = "<hole>"
 """In a snippet that is given in part, where tokens are to be found."""
-
-
-@dataclass(frozen=True)
-class Snippet:
-    """What was written for a text."""
-
-    code: str
-    tokens: list[int]
-    """Before the first pad."""
-    bound: float | None
-    """An upper bound of -log p(code | text) in nats, where samples are ranked; None of retrieved code that is too long."""
-    frames: list[str]
-    """How the snippet looked on the way; the last is `code`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +43,14 @@ class FusionModel:
     """Those that it knows; the others of a text are slots. None: nothing is."""
     reader: Reader | None = None
     """The language model that reads the texts too, if any."""
+
+    @property
+    def kind(self) -> str:
+        return self.config.kind
+
+    @property
+    def all_steps(self) -> int:
+        return self.config.all_steps
 
     def slotted(self, texts: Sequence[str]) -> list[Slotted]:
         """The texts as the model reads them."""
@@ -71,23 +67,10 @@ class FusionModel:
         near: Retrieval | None = None,
         meanings: Meanings | None = None,
     ) -> list[list[Snippet]]:
-        """`how.samples` snippets for each text, the likeliest first where they are ranked; with `how.draws`, of so many the likeliest that
-        differ, and copies of these only where too few do.
-
-        `given` says what is known of each snippet: code with HOLE where tokens are to be found, `holes` of them at each. `places` are the
-        numbers that each text's randomness goes by; None: 0, 1, 2, ... `cut`: texts that are too long are cut, as they are in training.
-        `near` is where `how.retrieved` codes of each text's nearest ones come from; then fewer than `how.samples` come back where there are
-        not so many different ones. `meanings` are how `how.distinct` tells codes apart, where it is by meaning.
-        Raises UserError for a text or a snippet that is too long, and for settings that the model has none of.
-        """
+        """As `Writer.generate`."""
         how = how or Sampling()
         config = self.config
-        how.check(config.kind, config.all_steps)
-        if how.retrieved and (near is None or given is not None):
-            wrong = "no pairs are named to look in" if near is None else "a snippet is given in part, which retrieved ones are not"
-            raise UserError(f"retrieved is {how.retrieved}, but {wrong}.\n  Name training pairs with --near, and no --given.")
-        if how.distinct == "meaning" and meanings is None:
-            raise UserError("distinct is meaning, but no language is named to understand code by.\n  Say --language bash, python or cf.")
+        check_asked(self, how, given, near, meanings)
         read = self.slotted(texts)
         text = self._text(texts, read, cut)
         place_B = np.arange(len(texts)) if places is None else np.asarray(places)
@@ -104,15 +87,8 @@ class FusionModel:
             bounds = self._bounds(how, text, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
         grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
-        if near is not None and how.retrieved:
-            drafts = self._drafts(how, near, texts, read, text)
-            ordered = [_beside(group, extra) for group, extra in zip(grouped, drafts, strict=True)]
-        else:
-            ranked = [sorted(group, key=lambda each: each.bound or 0.0) for group in grouped]  # where none is ranked, as they are
-            ordered = [different_first(group) for group in ranked] if how.draws else ranked
-        if how.distinct == "meaning" and meanings is not None:
-            ordered = [_meanings_first(group, meanings, place, not how.retrieved) for place, group in enumerate(ordered)]
-        return [group[: how.samples] for group in ordered]
+        drafts = self._drafts(how, near, texts, read, text) if near is not None and how.retrieved else None
+        return best_first(grouped, drafts, how, meanings)
 
     def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
         """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
@@ -125,7 +101,7 @@ class FusionModel:
         ]
 
     def bounds(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling, cut: bool = False) -> list[list[float | None]]:
-        """Upper bounds of -log p(code | text) in nats of codes for each text, whoever wrote them; None of code that is too long."""
+        """As `Writer.bounds`."""
         read = self.slotted(texts)
         text = self._text(texts, read, cut)
         own = [[with_slots(code, each.slots) for code in group] for each, group in zip(read, codes, strict=True)]
@@ -144,6 +120,10 @@ class FusionModel:
         for number, (n, _) in enumerate(asked):
             found[n].append((encoded[number], nats.get(number)))
         return found
+
+    def too_long(self, texts: Sequence[str]) -> int:
+        """As `Writer.too_long`."""
+        return sum(len(ids) >= self.config.text_length for ids in self.tokenizer.encode_batch([each.text for each in self.slotted(texts)]))
 
     def _text(self, texts: Sequence[str], read: Sequence[Slotted], cut: bool) -> Text:
         states_BRH = self.reader.states(texts) if self.reader else None
@@ -171,8 +151,7 @@ class FusionModel:
                 return sample_autoregressive, (how.compiled, jnp.int32(self.tokenizer.end_of_text))
 
     def program_bytes(self, how: Sampling) -> int | None:
-        """What sampling a batch takes as compiled: weights, what goes in and out, and between them as XLA counts it; None where the
-        device's compiler does not say."""
+        """As `Writer.program_bytes`."""
         B, config = how.batch, self.config
         ids_BS = jnp.zeros((B, config.text_length), jnp.int32)
         states = jnp.ones((B, self.reader.tokens, config.reader_width), jnp.float16) if self.reader else None
@@ -201,8 +180,7 @@ class FusionModel:
     def _encoded(self, texts: Sequence[str], cut: bool) -> list[list[int]]:
         encoded = self.tokenizer.encode_batch(list(texts))
         for number, (text, ids) in enumerate(zip(texts, encoded, strict=True), 1):
-            if not text.strip():
-                raise UserError(f"text {number} of {len(texts)} is empty.\n  Say what the code should do.")
+            check_says(text, number, len(texts))
             if len(ids) >= self.config.text_length and not cut:
                 most = self.config.text_length - 1
                 last = len(self.tokenizer.decode(ids[:most]))
@@ -235,23 +213,6 @@ class FusionModel:
             if snippet.endswith(HOLE):
                 given_BT[row, len(ids) :] = FREE  # an open end is as long as it takes
         return given_BT
-
-
-def _beside(drawn: Sequence[Snippet], drafts: Sequence[Snippet]) -> list[Snippet]:
-    """What was drawn and the drafts in one order."""
-    both = [*drawn, *drafts]
-    return [both[n] for n in fused([each.code for each in both], [each.bound for each in both], len(drawn))]
-
-
-def _meanings_first(snippets: Sequence[Snippet], meanings: Meanings, place: int, sort: bool) -> list[Snippet]:
-    codes, nats = [each.code for each in snippets], [each.bound for each in snippets]
-    return [snippets[n] for n in by_meaning(codes, meanings.of(place, codes), nats, sort)]
-
-
-def different_first(snippets: Sequence[Snippet]) -> list[Snippet]:
-    """In order, but for copies of those before, which come last."""
-    first = {snippet.code: number for number, snippet in reversed([*enumerate(snippets)])}
-    return [snippets[number] for number in sorted(range(len(snippets)), key=lambda number: first[snippets[number].code] != number)]
 
 
 def load_fusion(path: str) -> FusionModel:

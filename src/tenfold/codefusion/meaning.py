@@ -49,15 +49,14 @@ class Meanings:
         return effects(codes, self.data[place] if self.data else ())
 
 
-def by_meaning(codes: Sequence[str], meanings: Sequence[Hashable | None], nats: Sequence[float | None], sort: bool = True) -> list[int]:
+def by_meaning(codes: Sequence[str], meanings: Sequence[Hashable | None], bounds: Sequence[float | None], sort: bool = True) -> list[int]:
     """The numbers of all codes: the likeliest of each meaning; then others that mean the same, those without a meaning, and copies last.
-    Each part is in the order of how likely the meanings are or, without `sort`, in that given. `nats` are bounds of -log p; None is that
-    of the least likely."""
-    likeliest = sorted(range(len(codes)), key=lambda n: _nats(nats[n]))
+    Each part is in the order of how likely the meanings are or, without `sort`, in that given. `bounds` are of -log p."""
+    likeliest = sorted(range(len(codes)), key=lambda n: nats(bounds[n]))
     different = {codes[n]: n for n in reversed(likeliest)}.values()
     worth: dict[Hashable, float] = {}
     for n in different:
-        worth[meanings[n]] = _added(worth.get(meanings[n], -math.inf), -_nats(nats[n]))
+        worth[meanings[n]] = _added(worth.get(meanings[n], -math.inf), -nats(bounds[n]))
     order = sorted(likeliest, key=lambda n: -worth[meanings[n]]) if sort else list(range(len(codes)))
     codes_seen: set[str] = set()
     meanings_seen: set[Hashable] = set()
@@ -72,7 +71,8 @@ def by_meaning(codes: Sequence[str], meanings: Sequence[Hashable | None], nats: 
     return sorted(order, key=lambda n: parts[n])
 
 
-def _nats(bound: float | None) -> float:
+def nats(bound: float | None) -> float:
+    """To sort by: what is too long for a model, without a bound, comes last; where nothing is ranked all are alike."""
     return math.inf if bound is None else bound
 
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from itertools import islice
 
 from tenfold.codefusion.data import plain
-from tenfold.codefusion.generate import FusionModel, Snippet
-from tenfold.codefusion.meaning import Meanings, by_meaning
+from tenfold.codefusion.meaning import Meanings, by_meaning, nats
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.snippets import Snippet, Writer
 from tenfold.codefusion.together import together
 
 Written = Sequence[tuple[str, float | None]]
@@ -24,17 +24,17 @@ Place = tuple[int, int]
 """A model's number, and the place in what it wrote."""
 
 
-def ask_each(models: Sequence[FusionModel], how: Sampling) -> list[Sampling]:
+def ask_each(models: Sequence[Writer], how: Sampling) -> list[Sampling]:
     """What to ask each model: the settings that its kind has, and all that it draws where another is to judge it."""
     judged = {number for numbers in _kinds(models) if _judge(numbers, how) for number in numbers}
     found = []
     for number, model in enumerate(models):
-        own = how.of_kind(model.config.kind, model.config.all_steps)
+        own = how.of_kind(model.kind, model.all_steps)
         found.append(replace(own, samples=own.draws or own.samples) if number in judged else own)
     return found
 
 
-def ordered_by(models: Sequence[FusionModel], how: Sampling) -> str:
+def ordered_by(models: Sequence[Writer], how: Sampling) -> str:
     """What the order of all answers goes by, in words."""
     kinds = _kinds(models)
     ways = ["the mean of the bounds of models of one kind"] if any(_judge(numbers, how) for numbers in kinds) else []
@@ -42,7 +42,7 @@ def ordered_by(models: Sequence[FusionModel], how: Sampling) -> str:
 
 
 def in_one_order(
-    models: Sequence[FusionModel],
+    models: Sequence[Writer],
     how: Sampling,
     texts: Sequence[str],
     written: Sequence[Sequence[Written]],
@@ -68,7 +68,7 @@ def in_one_order(
 
 
 def generate_together(
-    models: Mapping[str, FusionModel],
+    models: Mapping[str, Writer],
     texts: Sequence[str],
     how: Sampling,
     given: Sequence[str] | None = None,
@@ -77,7 +77,7 @@ def generate_together(
     meanings: Meanings | None = None,
 ) -> list[list[tuple[str, Snippet]]]:
     """`how.samples` snippets for each text that differ, of all models' in one order, with the name of the model that wrote it, the first
-    of several. Each model takes those of the settings that its kind has; all else as `FusionModel.generate`."""
+    of several. Each model takes those of the settings that its kind has; all else as `Writer.generate`."""
     names, several = [*models], [*models.values()]
     found = [
         model.generate(texts, own, given, holes, near=near, meanings=meanings)
@@ -88,11 +88,11 @@ def generate_together(
     return [[(names[number], found[number][text][place]) for number, place in places] for text, places in enumerate(order)]
 
 
-def _kinds(models: Sequence[FusionModel]) -> list[list[int]]:
+def _kinds(models: Sequence[Writer]) -> list[list[int]]:
     """The numbers of the models of each kind, in the order in which the kinds come first."""
     found: dict[str, list[int]] = {}
     for number, model in enumerate(models):
-        found.setdefault(model.config.kind, []).append(number)
+        found.setdefault(model.kind, []).append(number)
     return [*found.values()]
 
 
@@ -107,7 +107,7 @@ def _judge(numbers: Sequence[int], how: Sampling) -> bool:
 
 
 def _judged(
-    models: Mapping[int, tuple[FusionModel, Sequence[Written]]],
+    models: Mapping[int, tuple[Writer, Sequence[Written]]],
     how: Sampling,
     texts: Sequence[str],
     meanings: Meanings | None,
@@ -119,8 +119,8 @@ def _judged(
     found = []
     for text, pool in enumerate(pools):
         codes, places = [code for code, _ in pool.values()], [place for _, place in pool.values()]
-        nats = [sum(of_each[text][key] for of_each in bounds) / len(bounds) for key in pool]
-        order = by_meaning(codes, meanings.of(text, codes), nats) if meanings else sorted(range(len(codes)), key=nats.__getitem__)
+        mean = [sum(of_each[text][key] for of_each in bounds) / len(bounds) for key in pool]
+        order = by_meaning(codes, meanings.of(text, codes), mean) if meanings else sorted(range(len(codes)), key=mean.__getitem__)
         found.append([places[n] for n in order])
     return found
 
@@ -135,7 +135,7 @@ def _different(written: Mapping[int, Written]) -> dict[str, tuple[str, Place]]:
 
 
 def _of_all(
-    model: FusionModel,
+    model: Writer,
     how: Sampling,
     texts: Sequence[str],
     pools: Sequence[Mapping[str, tuple[str, Place]]],
@@ -146,14 +146,10 @@ def _of_all(
     found: list[dict[str, float]] = []
     for own in written:
         known: dict[str, float] = {}
-        for code, nats in own:
-            known[plain(code)] = min(known.get(plain(code), math.inf), _nats(nats))
+        for code, bound in own:
+            known[plain(code)] = min(known.get(plain(code), math.inf), nats(bound))
         found.append(known)
     others = [[code for key, (code, _) in pool.items() if key not in known] for pool, known in zip(pools, found, strict=True)]
     for known, codes, bounds in zip(found, others, model.bounds(texts, others, how, cut), strict=True):
-        known |= {plain(code): _nats(nats) for code, nats in zip(codes, bounds, strict=True)}
+        known |= {plain(code): nats(bound) for code, bound in zip(codes, bounds, strict=True)}
     return found
-
-
-def _nats(bound: float | None) -> float:
-    return math.inf if bound is None else bound

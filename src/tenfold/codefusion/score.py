@@ -123,13 +123,13 @@ class _Scoring:
         columns: list[dict[str, Any]] = []
         rows: dict[str, list[dict[str, Any]]] = {}
         how, answers = replace(self.settings.sampling, frames=1), {}
-        models = [candidate.model for candidate in self.candidates]
+        models, texts = [candidate.model for candidate in self.candidates], [self.items.texts[place] for place in self.items.places]
         asked = ask_each(models, how) if self.settings.together else [candidate.settings(how) for candidate in self.candidates]
         for candidate, own in zip(self.candidates, asked, strict=True):
             answers[candidate.name] = self._sampled(candidate, own, self.items.places, candidate.name)
             own = replace(own, samples=how.samples)
             rows[candidate.name] = self._rows([answer.first(own.samples) for answer in answers[candidate.name]], self.items.places)
-            about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": self._cut(candidate)}
+            about = candidate.about | {"settings": asdict(own) | {"steps": passes(candidate, own)}, "cut": candidate.model.too_long(texts)}
             columns.append({"name": candidate.name, **about})
         if self.settings.together:
             rows[TOGETHER] = self._rows(self._together([*answers.values()]), self.items.places)
@@ -179,12 +179,6 @@ class _Scoring:
         meanings = self.meanings.of(place, codes)
         return [codes[n] for n in by_meaning(codes, meanings, [None] * len(codes), sort=False)]
 
-    def _cut(self, candidate: Candidate) -> int:
-        """Items whose text is longer than the model reads."""
-        model = candidate.model
-        read = model.slotted([self.items.texts[place] for place in self.items.places])
-        return sum(len(ids) >= model.config.text_length for ids in model.tokenizer.encode_batch([each.text for each in read]))
-
     def _write_rows(self, name: str, rows: Sequence[dict[str, Any]]) -> str:
         """Writes NAME.jsonl; returns a fingerprint of it."""
         lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -194,8 +188,8 @@ class _Scoring:
 
     def _curve(self, candidate: Candidate, metrics: Sequence[str]) -> dict[str, Any] | None:
         """Quality by the number of steps; None of models without steps."""
-        asked = sorted({steps for steps in self.settings.curve if steps <= candidate.model.config.all_steps})
-        if not asked or candidate.about["kind"] == "autoregressive":
+        asked = sorted({steps for steps in self.settings.curve if steps <= candidate.model.all_steps})
+        if not asked or candidate.model.kind == "autoregressive":
             return None
         how, places = replace(self.settings.sampling, frames=1), self.items.drawn(self.settings.curve_limit, self.settings.sampling.seed)
         rows = {}
@@ -211,14 +205,14 @@ class _Scoring:
 
     def _frames(self, candidate: Candidate) -> dict[str, Any] | None:
         """How far a snippet is from its end at looks on the way; None where none are asked for, and of models without them."""
-        looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.model.config.all_steps)
-        if looks < 2 or candidate.about["kind"] != "codefusion":
+        looks, steps = self.settings.sampling.frames, self.settings.sampling.count(candidate.model.all_steps)
+        if looks < 2 or candidate.model.kind != "codefusion":
             return None
         how = candidate.settings(self.settings.sampling.alone)
         places = self.items.drawn(self.settings.frame_items, how.seed)
         snippets = [answer.frames[0] for answer in self._sampled(candidate, how, places, f"{candidate.name}, {looks} looks")]
         distances = [[1 - similarity(look, snippet[-1]) for look in snippet] for snippet in snippets]
-        taken = steps_taken(candidate.model.config.all_steps, steps)[steps // looks :: steps // looks]
+        taken = steps_taken(candidate.model.all_steps, steps)[steps // looks :: steps // looks]
         return {
             "name": candidate.name,
             "items": len(places),

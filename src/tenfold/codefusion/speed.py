@@ -46,4 +46,4 @@ def _row(candidate: Candidate, how: Sampling, seconds: Sequence[float]) -> dict[
 
 def passes(candidate: Candidate, how: Sampling) -> int | None:
     """Steps that a model takes; None of one that writes token by token, as many as there are."""
-    return None if candidate.about["kind"] == "autoregressive" else how.count(candidate.model.config.all_steps)
+    return None if candidate.model.kind == "autoregressive" else how.count(candidate.model.all_steps)

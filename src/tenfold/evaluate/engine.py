@@ -107,17 +107,18 @@ class Engine:
 
         Raises UserError for a continuation without tokens, and where the model's numbers are no numbers.
         """
-        return self._answers(asked(self.tokenizer, requests, self._model.config.context), progress)
+        return self.answers(asked(self.tokenizer, requests, self._model.config.context), progress)
 
     def rolling(self, texts: Sequence[str], progress: Progress | None = None) -> list[Likelihood]:
         """How likely each text is from its beginning, in windows of the model's context with one token of context between."""
-        return self._answers(asked_of_texts(self.tokenizer, texts, self._model.config.context), progress)
+        return self.answers(asked_of_texts(self.tokenizer, texts, self._model.config.context), progress)
 
     def write(self, requests: Sequence[Writing], progress: Progress | None = None) -> list[Written]:
         """The texts that the model writes, in order; `progress(done, total)` hears texts. Raises UserError for what cannot be asked."""
         return self._writer.write(requests, progress)
 
-    def _answers(self, asked: Sequence[Asked], progress: Progress | None) -> list[Likelihood]:
+    def answers(self, asked: Sequence[Asked], progress: Progress | None = None) -> list[Likelihood]:
+        """How likely requests are that are tokens already, in order."""
         numbers: dict[Path, int] = {}
         for request in asked:
             for path in request.paths:

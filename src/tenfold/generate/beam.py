@@ -22,7 +22,7 @@ from tenfold.errors import UserError
 from tenfold.generate.complete import FinishReason, TextTokenizer
 from tenfold.generate.decode import bucket, check_room, only_tokens, padded
 from tenfold.generate.text import first_stop
-from tenfold.model.cache import Cache, LayerCache, empty_cache
+from tenfold.model.cache import Cache, empty_cache, in_order
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Params
 from tenfold.model.transformer import forward, logits
@@ -182,15 +182,3 @@ def likeliest(params: Params, config: ModelConfig, x_R1D: jax.Array, vocab: jax.
     logprob_RV = only_tokens(jax.nn.log_softmax(logits(params, config, x_R1D)[:, 0]), vocab)
     logprob_RN, tokens_RN = jax.lax.top_k(logprob_RV, min(2 * width, config.vocab))
     return tokens_RN, logprob_RN
-
-
-def in_order(cache: Cache, row_R: jax.Array) -> Cache:
-    """The cache whose row r is row row_R[r] of this one."""
-
-    def layer(layer):
-        if not isinstance(layer, LayerCache):
-            return jax.tree.map(lambda x: x[row_R], layer)
-        taken = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-3:])[row_R], layer)  # a lone row has no axis of rows
-        return jax.tree.map(lambda x: x[0], taken) if len(row_R) == 1 else taken
-
-    return Cache([layer(each) for each in cache.layers], cache.length_B[row_R])

@@ -18,7 +18,7 @@ from tenfold.errors import UserError
 from tenfold.generate.config import Weights
 from tenfold.generate.sampling import position_keys, sample, scale
 from tenfold.model.adapters import MODULES
-from tenfold.model.cache import Cache, empty_cache
+from tenfold.model.cache import Cache, empty_cache, in_order
 from tenfold.model.config import ModelConfig
 from tenfold.model.forms import INPUT_AXES, Turned8, as_head, bits, turned8
 from tenfold.model.params import Params, restack
@@ -209,6 +209,18 @@ def prefill(
     last_B1D = jnp.take_along_axis(x_BPD, (length_B - 1)[:, None, None], axis=1)
     token_B, logprob_B = next_token(params, config, last_B1D, length_B, requests, scored)
     return DecodeState(Cache(cache.layers, jnp.asarray(length_B)), token_B, token_B == requests.end_of_text, logprob_B)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "positions", "rows"))
+def prefill_once(params: Params, config: ModelConfig, positions: int, rows: int, tokens_NP, length_N) -> DecodeState:
+    """Reads each of N prompts once for `rows` rows that go on from it, those of a prompt together, N x `rows` in all. No token is drawn
+    yet: the prompt's last, which is not in the cache, stands in for it."""
+    before_N = length_N - 1
+    cache = forward(params, config, tokens_NP, cache=empty_cache(config, tokens_NP.shape[0], positions), real_B=before_N).cache
+    assert cache is not None
+    row_B = jnp.repeat(jnp.arange(tokens_NP.shape[0]), rows)
+    last_N = jnp.take_along_axis(tokens_NP, before_N[:, None], 1)[:, 0]
+    return DecodeState(in_order(Cache(cache.layers, before_N), row_B), last_N[row_B], jnp.zeros(row_B.shape, bool))
 
 
 @functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))

@@ -74,6 +74,18 @@ def empty_cache(config: ModelConfig, rows: int, positions: int) -> Cache:
     return Cache([layer(kind) for kind in config.kinds[: config.period]], jnp.zeros(rows, jnp.int32), empty=True)
 
 
+def in_order(cache: Cache, row_R: jax.Array) -> Cache:
+    """The cache whose row r is row row_R[r] of this one."""
+
+    def layer(layer):
+        if not isinstance(layer, LayerCache):
+            return jax.tree.map(lambda x: x[row_R], layer)
+        taken = jax.tree.map(lambda x: x.reshape(-1, *x.shape[-3:])[row_R], layer)  # a lone row has no axis of rows
+        return jax.tree.map(lambda x: x[0], taken) if len(row_R) == 1 else taken
+
+    return Cache([layer(each) for each in cache.layers], cache.length_B[row_R])
+
+
 def extend(cache, kind: AttentionKind, config: ModelConfig, k_BTGK, v_BTGK, start_B, real_B=None) -> LayerCache | DilatedCache:
     """`cache` with T new positions, rounded to the compute type, written from index `start_B[b]` on.
 

@@ -91,15 +91,15 @@ def write_snippets(
 ) -> None:
     """Prints snippets as lines of JSON, those of a text together; of several runs with the run that wrote each. `near`: files of pairs
     whose codes are retrieved. `language`: whose meanings tell codes apart, where they do."""
+    from tenfold.codefusion.candidates import load_writer
     from tenfold.codefusion.data import read_examples
-    from tenfold.codefusion.generate import load_fusion
     from tenfold.codefusion.meaning import Meanings
     from tenfold.codefusion.panel import generate_together
     from tenfold.codefusion.retrieval import Retrieval
 
     pairs = Retrieval([each for path in near for each in read_examples(path, "train").examples]) if near else None
     meanings = Meanings(language) if language else None
-    models = {run: load_fusion(run) for run in runs}
+    models = {run: load_writer(run) for run in runs}
     if len(models) == 1:
         ((run, model),) = models.items()
         alone = model.generate(texts, how, given, holes, near=pairs, meanings=meanings)

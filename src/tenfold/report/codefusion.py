@@ -219,4 +219,5 @@ def _mark(worth: float) -> str:
 def _model(column: dict[str, Any]) -> tuple[str, ...]:
     size = number(column["parameters"])
     settings = ", ".join(f"{name} {value}" for name, value in column["settings"].items() if value not in (None, ""))
-    return column["name"], column["kind"], size, number(column["without_tables"]), f"{column['step']:,}", settings, column["fingerprint"]
+    step = "" if column["step"] is None else f"{column['step']:,}"
+    return column["name"], column["kind"], size, number(column["without_tables"]), step, settings, column["fingerprint"]

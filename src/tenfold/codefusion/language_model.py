@@ -1,0 +1,300 @@
+"""A language model that has been taught to answer texts with code, beside the models of this room: `tenfold align sft` on the same pairs.
+
+It is asked by its chat template, token by token as any autoregressive model here, and its bound is -log p of the code and its end as it
+encodes them: nothing is bounded, so `rank_by` says only that it is computed. A text's samples do not depend on those beside it.
+Shapes: N texts, B rows, P tokens of a prompt.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tenfold.align.chat import Chat
+from tenfold.align.templates import find_template
+from tenfold.codefusion.meaning import Meanings
+from tenfold.codefusion.retrieval import Retrieval
+from tenfold.codefusion.settings import Sampling
+from tenfold.codefusion.snippets import Snippet, best_first, check_asked, check_says
+from tenfold.convert.hugging_face import is_checkpoint
+from tenfold.corpus.files import fingerprint
+from tenfold.errors import UserError
+from tenfold.evaluate import paths
+from tenfold.evaluate.engine import Engine
+from tenfold.evaluate.run import digests
+from tenfold.generate.complete import check_decodes
+from tenfold.generate.decode import CHUNK, DecodeState, Requests, bucket, decode_chunk, padded, prefill_once, prepare_for_decode
+from tenfold.model.config import ModelConfig
+from tenfold.model.params import Param, Params, model_params, parameter_count
+from tenfold.sharding.axes import make_mesh
+from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.train.checkpoint import Checkpoints
+from tenfold.train.run import CHAT_TEMPLATE, read_run
+from tenfold.train.start import open_trained
+
+LONGEST = 128
+"""Tokens that are written at most, as in the paper."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Texts that are asked at once: of each, the same number of rows."""
+
+    texts: list[int]
+    filled: list[int]
+    """The same, and the last of them again as often as it takes to fill the block."""
+    first: int
+    """The first of the draws."""
+    rows: int
+    """Draws of each text."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A trained language model, and how it is asked. It is a snippets.Writer."""
+
+    config: ModelConfig
+    params: Params
+    chat: Chat
+
+    @property
+    def kind(self) -> str:
+        return "autoregressive"
+
+    @property
+    def all_steps(self) -> int:
+        return LONGEST
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.chat.tokenizer
+
+    @property
+    def room(self) -> int:
+        """Tokens of a prompt that it reads."""
+        return self.config.context - LONGEST
+
+    def generate(
+        self,
+        texts: Sequence[str],
+        how: Sampling | None = None,
+        given: Sequence[str] | None = None,
+        holes: int = 8,
+        places: Sequence[int] | None = None,
+        cut: bool = False,
+        near: Retrieval | None = None,
+        meanings: Meanings | None = None,
+    ) -> list[list[Snippet]]:
+        """As `Writer.generate`."""
+        how = how or Sampling()
+        check_asked(self, how, given, near, meanings)
+        if given is not None:
+            raise UserError("a language model writes from left to right and fills no holes.\n  Use another kind for --given.")
+        texts = self._cut(texts, cut)
+        drawn = self._drawn(texts, range(len(texts)) if places is None else places, how)
+        codes = [[self.tokenizer.decode(ids) for ids in group] for group in drawn]
+        written = [self._snippets(*each) for each in zip(codes, drawn, self._nats(texts, codes, how), strict=True)]
+        drafts = None
+        if near is not None and how.retrieved:
+            found = [[each.code for each in group] for group in near.answers(texts, how.retrieved)]
+            ids = [self.tokenizer.encode_batch(group) for group in found]
+            drafts = [self._snippets(*each) for each in zip(found, ids, self._nats(texts, found, how), strict=True)]
+        return best_first(written, drafts, how, meanings)
+
+    def bounds(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling, cut: bool = False) -> list[list[float | None]]:
+        """As `Writer.bounds`."""
+        return self._nats(self._cut(texts, cut), codes, how)
+
+    def too_long(self, texts: Sequence[str]) -> int:
+        """As `Writer.too_long`."""
+        return sum(len(self._prompt(text)) > self.room for text in texts)
+
+    def program_bytes(self, how: Sampling) -> int | None:
+        """As `Writer.program_bytes`, of prompts of the shortest bucket."""
+        params, config = self._weights
+        P, B = bucket(1, config.context), how.batch
+        prompts = jax.ShapeDtypeStruct((B, P), jnp.int32), jax.ShapeDtypeStruct((B,), jnp.int32)
+        state = jax.eval_shape(lambda *asked: prefill_once(params, config, self._positions(P), 1, *asked), *prompts)
+        requests = self._requests(jax.random.split(jax.random.key(0), B), 1.0)
+        found = decode_chunk.lower(params, config, state, requests, CHUNK).compile().memory_analysis()
+        return found and int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
+
+    @cached_property
+    def _weights(self) -> tuple[Params, ModelConfig]:
+        """As decoding reads them."""
+        return prepare_for_decode(self.params, self.config)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(self)
+
+    def _prompt(self, text: str) -> list[int]:
+        return self.chat.prompt([{"role": "user", "content": text}])
+
+    def _cut(self, texts: Sequence[str], cut: bool) -> list[str]:
+        """The texts, those that are too long cut at their end."""
+        found = []
+        for number, text in enumerate(texts, 1):
+            check_says(text, number, len(texts))
+            short = self._shortened(text)
+            if short != text and not cut:
+                raise UserError(
+                    f"text {number} of {len(texts)} makes a prompt of {len(self._prompt(text))} tokens, but the model reads {self.room} "
+                    f"(model.context, less {LONGEST} to write).\n  Shorten it to its first {len(short)} letters: ... {short[-40:]!r}"
+                )
+            found.append(short)
+        return found
+
+    def _shortened(self, text: str) -> str:
+        ids = self.tokenizer.encode(text)
+        while (over := len(self._prompt(text)) - self.room) > 0:
+            ids = ids[: -max(1, over)]
+            text = self.tokenizer.decode(ids)
+        return text
+
+    def _drawn(self, texts: Sequence[str], places: Sequence[int], how: Sampling) -> list[list[list[int]]]:
+        """For each text, the tokens of each draw before its end."""
+        count, prompts = how.draws or how.samples, [self._prompt(text) for text in texts]
+        found: list[list[list[int]]] = [[] for _ in texts]
+        for block in _blocks([bucket(len(ids), self.config.context) for ids in prompts], count, how.batch):
+            keys = _keys(how.seed, np.asarray(places)[block.filled], np.arange(block.first, block.first + block.rows))
+            written = self._written([prompts[n] for n in block.filled], keys, how)
+            for text, rows in zip(block.texts, written, strict=False):  # what fills the block comes last
+                found[text] += rows[: count - block.first]
+        return found
+
+    def _written(self, prompts: Sequence[Sequence[int]], keys_B: jax.Array, how: Sampling) -> list[list[list[int]]]:
+        """The tokens of each row of each prompt, which are of one bucket."""
+        params, config = self._weights
+        requests, P = self._requests(keys_B, how.temperature), bucket(max(map(len, prompts)), config.context)
+        lengths = np.array([len(ids) for ids in prompts], np.int32)
+        rows = len(keys_B) // len(prompts)
+        state: DecodeState = prefill_once(params, config, self._positions(P), rows, padded(prompts, P), lengths)
+        parts, count = [], 0
+        while count < LONGEST:
+            state, tokens_BC, _, new = decode_chunk(params, config, state, requests, min(CHUNK, LONGEST - count))
+            if not new:
+                break
+            parts.append(np.asarray(tokens_BC)[:, : int(new)])
+            count += int(new)
+        ids = [self._before_end(row) for row in np.concatenate(parts, 1)]
+        return [ids[n : n + rows] for n in range(0, len(ids), rows)]
+
+    def _positions(self, P: int) -> int:
+        return min(P + LONGEST, self.config.context)
+
+    def _before_end(self, tokens: np.ndarray) -> list[int]:
+        ends = np.flatnonzero(tokens == self.chat.stop)
+        return tokens[: ends[0] if len(ends) else None].tolist()
+
+    def _requests(self, keys_B: jax.Array, temperature: float) -> Requests:
+        return Requests.of(keys_B, temperature=temperature, vocab=self.tokenizer.vocab, end_of_text=self.chat.stop)
+
+    def _nats(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling) -> list[list[float | None]]:
+        """-log p of each code and its end; None of one that is too long, and of all where nothing is ranked."""
+        if not how.rank_by:
+            return [[None for _ in group] for group in codes]
+        asked = [(n, code) for n, group in enumerate(codes) for code in group]
+        asked_paths = [self._path(texts[n], code) for n, code in asked]
+        fits = [n for n, path in enumerate(asked_paths) if len(path.tokens) <= self.config.context]
+        found = self._engine.answers([paths.Asked([asked_paths[n]], 0) for n in fits])
+        nats = dict(zip(fits, (-each.total for each in found), strict=True))
+        rest = iter(range(len(asked)))
+        return [[nats.get(next(rest)) for _ in group] for group in codes]
+
+    def _path(self, text: str, code: str) -> paths.Path:
+        """A text's prompt and the code after it, its end asked for too."""
+        ids, written = self.chat.encode([{"role": "user", "content": text}, {"role": "assistant", "content": code}])
+        first, end = written.index(True), len(written) - written[::-1].index(True)
+        return paths.Path(tuple(ids[: end - 1]), tuple(ids[first:end]))
+
+    @staticmethod
+    def _snippets(codes: Sequence[str], ids: Sequence[list[int]], nats: Sequence[float | None]) -> list[Snippet]:
+        return [Snippet(code, own, bound, [code]) for code, own, bound in zip(codes, ids, nats, strict=True)]
+
+
+def _blocks(sizes: Sequence[int], count: int, batch: int) -> Iterator[Block]:
+    """Blocks that hold `count` draws of each text, at most `batch` rows in one, of texts of one size. All have as many rows, so that few
+    programs are compiled: the last draws of a text may be more than are asked for."""
+    rows = min(count, batch)
+    for _, same in groupby(sorted(range(len(sizes)), key=lambda n: (sizes[n], n)), key=lambda n: sizes[n]):
+        waiting, at_once = list(same), batch // rows
+        for start in range(0, len(waiting), at_once):
+            some = waiting[start : start + at_once]
+            for first in range(0, count, rows):
+                yield Block(some, some + some[-1:] * (at_once - len(some)), first, rows)
+
+
+@partial(jax.jit, static_argnums=0)
+def _keys(seed: int, place_N, draw_R) -> jax.Array:
+    """A key for each draw of each text, those of a text together: by its own number and the draw's, as in generate.py."""
+    key = jax.random.key(seed)
+    keys_NR = jax.vmap(lambda place: jax.vmap(lambda draw: jax.random.fold_in(jax.random.fold_in(key, place), draw))(draw_R))(place_N)
+    return keys_NR.reshape(-1)
+
+
+def is_language_model(path: Path) -> bool:
+    """Whether a path is a language model's and not one of this room's runs: another model's files, or a run that can be chatted with."""
+    if (path / "recipe.yaml").exists():
+        return (path / CHAT_TEMPLATE).exists()
+    return path.suffix == ".gguf" or is_checkpoint(path)
+
+
+def open_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
+    """The model of a run of `align sft`, of a Hugging Face directory or of a .gguf, on this process's first device, and who it is, as
+    `Candidate.about`. Raises UserError where it cannot be asked."""
+    start = open_trained(path, "bfloat16")
+    tokenizer = start.tokenizer()
+    if tokenizer is None:
+        raise UserError(f"{path} has no tokenizer.\n  Name a model that has one.")
+    if start.chat_template is None:
+        raise UserError(f"{path} has no chat template, so nothing says how it is asked.\n  Teach it first: tenfold align sft {path} ...")
+    check_decodes(start.config)
+    if start.config.context <= LONGEST:
+        raise UserError(
+            f"{path} knows {start.config.context} positions (model.context), but code takes up to {LONGEST}.\n  Use a model of more."
+        )
+    params = start.params(make_mesh(MeshConfig(), jax.local_devices()[:1]))
+    chat = Chat(find_template("model", start.chat_template, str(path)), tokenizer)
+    about = {
+        "run": str(path),
+        "kind": "language model",
+        "step": _step(path),
+        "parameters": parameter_count(start.config),
+        "without_tables": _without_tables(start.config),
+        "fingerprint": fingerprint(digests(params), repr(start.config), start.chat_template),
+        "tokenizer": tokenizer.fingerprint,
+        "reader": None,
+        "words": None,
+        "trained_on": list(dict.fromkeys(_trained_on(path))),
+    }
+    return LanguageModel(start.config, params, chat), about
+
+
+def _step(path: Path) -> int | None:
+    """Of a run, the step that its newest weights are of."""
+    if not (path / "recipe.yaml").exists():
+        return None
+    with Checkpoints(path / "checkpoints") as checkpoints:
+        return checkpoints.steps()[-1]
+
+
+def _trained_on(path: Path) -> list[str]:
+    """The files of a run's data, and of what it started from, as far as that is there."""
+    if not (path / "recipe.yaml").exists():
+        return []
+    recipe = read_run(path).recipe
+    return [*recipe.data.paths, *(_trained_on(Path(recipe.start).expanduser()) if recipe.start else [])]
+
+
+def _without_tables(config: ModelConfig) -> int:
+    tables = ("embedding", "head", "head_bias", "positions")
+    tree = {name: value for name, value in model_params(config).items() if name not in tables}
+    return sum(p.size for p in jax.tree.leaves(tree, is_leaf=lambda p: isinstance(p, Param)))
