@@ -32,7 +32,7 @@ FILE holds lines {{"text": "sort a list", "code": "x.sort()"}}; to pretrain, {{"
     tenfold codefusion generate runs/second --text "sort a list" --rank-by 16 --retrieved 20 --near pairs.jsonl
     tenfold codefusion generate runs/second runs/masked --text "sort a list" --samples 5      answers of both in one order
     tenfold codefusion generate runs/second --text "sort a list" --given "x.<hole>()" --holes 1    hold all else fixed
-    tenfold codefusion generate runs/taught --text "sort a list" --samples 5 --rank-by 1      a language model that `align sft` taught pairs
+    tenfold codefusion generate runs/taught --text "sort a list" --samples 5 --rank-by 1      a run of align sft
     tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --curve 1 4 16 64
     tenfold codefusion score runs/second runs/masked --data test.jsonl --language bash --train pairs.jsonl --together
 
@@ -129,7 +129,7 @@ def _generate(argv: list[str]) -> int:
         ranked, and the run where there are several."""
 
         runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN")] = ()
-        """Directories that `tenfold codefusion finetune` or `tenfold align sft` wrote; several answer together, their answers in one order."""
+        """Directories that `tenfold codefusion finetune` or `tenfold align sft` wrote; several answer together, in one order."""
         settings: Annotated[Sampling, tyro.conf.arg(name="")] = Sampling()
         text: tuple[str, ...] = ()
         """What the code should do; several are answered at once."""
