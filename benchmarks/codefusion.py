@@ -10,9 +10,10 @@ Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as m
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
 are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds0-1, -64 and -t1 behind
-it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. The kind "language" is a
-language model that `tenfold align sft` has taught the pairs, DIR/runs/LANGUAGE-language-second: `score` takes it, and puts -with-language
-behind the table's name; `train` does not make it. All commands go on where they were stopped. One process a core is the quickest:
+it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. The kind "language"
+is a language model that `tenfold align sft` has taught the pairs, DIR/runs/LANGUAGE-language-second: `score` takes it, and puts
+-with-language behind the table's name; `train` does not make it. All commands go on where they were stopped. One process a core is the
+quickest:
 
     taskset -c 0 python benchmarks/codefusion.py train --out DIR --languages bash
 """
