@@ -9,7 +9,18 @@ import pytest
 
 from tenfold.errors import UserError
 from tenfold.generate import decode as decoding
-from tenfold.generate.decode import Requests, bucket, check_room, decode, decode_chunk, padded, prefill_once, prepare_for_decode
+from tenfold.generate.decode import (
+    Requests,
+    admit,
+    bucket,
+    check_room,
+    decode,
+    decode_chunk,
+    in_rows,
+    padded,
+    prefill_once,
+    prepare_for_decode,
+)
 from tenfold.generate.sampling import row_keys
 from tenfold.model.transformer import forward, logits
 
@@ -201,18 +212,24 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_arithmetic(tiny):
 
 
 @pytest.mark.parametrize("attention", [("dense",), ("banded:5",), ("dilated:6x1,20x3,64x5",)], ids=" ".join)
-@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[1:2]], ids=["several", "one, of one token"])
-def test_rows_that_share_their_prompt_write_what_they_write_alone(tiny, noisy_params, attention, prompts):
-    """Each prompt read once for three rows, against each row reading it for itself, with the same keys."""
+def test_rows_that_share_prompts_and_take_turns_write_what_they_write_alone(tiny, noisy_params, attention):
+    """Prompts are read once, rows go on from them, and one makes room for another: each as a row that reads its prompt for itself."""
     config = tiny(attention=attention, layers=1)
     params = noisy_params(config)
-    each = [prompt for prompt in prompts for _ in range(3)]
-    keys = row_keys(7, len(each))
-    expected = write(params, config, each, 9, keys, temperature=1.0)
+    keys = row_keys(7, 5)
+    expected = write(params, config, [PROMPTS[0], PROMPTS[2], PROMPTS[0], PROMPTS[1], PROMPTS[3]], 9, keys, temperature=1.0)
     weights, decoding_config = prepare_for_decode(params, config)
-    lengths = np.array([len(prompt) for prompt in prompts], np.int32)
-    state = prefill_once(weights, decoding_config, 64, 3, padded(prompts, 32), lengths)
-    requests = Requests.of(keys, temperature=1.0, vocab=config.vocab)
-    found, count = decode_chunk(weights, decoding_config, state, requests, 9)[1:4:2]
-    assert int(count) == 9
-    np.testing.assert_array_equal(np.asarray(found)[:, :9], expected)
+
+    def written(state, keys_B, count):
+        requests = Requests.of(keys_B, temperature=1.0, vocab=config.vocab)
+        state, tokens, _, new = decode_chunk(weights, decoding_config, state, requests, count)
+        assert int(new) == count
+        return state, np.asarray(tokens)[:, :count]
+
+    ahead = prefill_once(weights, decoding_config, 64, padded(PROMPTS, 32), np.array([len(prompt) for prompt in PROMPTS], np.int32))
+    state, first = written(in_rows(ahead, np.array([0, 2, 0])), keys[:3], 4)
+    state = admit(state, ahead, np.array([1, 0, 3]), np.array([True, False, True]))
+    _, second = written(state, keys[np.array([3, 1, 4])], 5)
+    np.testing.assert_array_equal(first, expected[:3, :4])
+    np.testing.assert_array_equal(second[1], expected[1, 4:9])
+    np.testing.assert_array_equal(second[[0, 2]], expected[3:, :5])

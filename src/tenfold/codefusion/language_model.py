@@ -29,7 +29,8 @@ from tenfold.evaluate import paths
 from tenfold.evaluate.engine import Engine
 from tenfold.evaluate.run import digests
 from tenfold.generate.complete import check_decodes
-from tenfold.generate.decode import CHUNK, DecodeState, Requests, bucket, decode_chunk, padded, prefill_once, prepare_for_decode
+from tenfold.generate.decode import Requests, bucket, decode_chunk, prefill_once, prepare_for_decode
+from tenfold.generate.turns import TURN, rows_at_once, write_in_turns
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Param, Params, model_params, parameter_count
 from tenfold.sharding.axes import make_mesh
@@ -41,19 +42,8 @@ from tenfold.train.start import open_trained
 
 LONGEST = 128
 """Tokens that are written at most, as in the paper."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Texts that are asked at once: of each, the same number of rows."""
-
-    texts: list[int]
-    filled: list[int]
-    """The same, and the last of them again as often as it takes to fill the block."""
-    first: int
-    """The first of the draws."""
-    rows: int
-    """Draws of each text."""
+AHEAD, SHORT = 16, 32
+"""Texts that are read at once, and tokens of the shortest bucket of prompts."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +107,13 @@ class LanguageModel:
         return sum(len(self._prompt(text)) > self.room for text in texts)
 
     def program_bytes(self, how: Sampling) -> int | None:
-        """As `Writer.program_bytes`, of prompts of the shortest bucket."""
+        """As `Writer.program_bytes`, of the step that writes, behind prompts of the shortest bucket."""
         params, config = self._weights
-        P, B = bucket(1, config.context), how.batch
-        prompts = jax.ShapeDtypeStruct((B, P), jnp.int32), jax.ShapeDtypeStruct((B,), jnp.int32)
-        state = jax.eval_shape(lambda *asked: prefill_once(params, config, self._positions(P), 1, *asked), *prompts)
-        requests = self._requests(jax.random.split(jax.random.key(0), B), 1.0)
-        found = decode_chunk.lower(params, config, state, requests, CHUNK).compile().memory_analysis()
+        slots = rows_at_once(how.batch)
+        prompts = jax.ShapeDtypeStruct((slots, SHORT), jnp.int32), jax.ShapeDtypeStruct((slots,), jnp.int32)
+        state = jax.eval_shape(lambda *asked: prefill_once(params, config, SHORT + LONGEST, *asked), *prompts)
+        requests = Requests.of(jax.random.split(jax.random.key(0), slots), vocab=self.tokenizer.vocab)
+        found = decode_chunk.lower(params, config, state, requests, TURN).compile().memory_analysis()
         return found and int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
 
     @cached_property
@@ -162,40 +152,15 @@ class LanguageModel:
     def _drawn(self, texts: Sequence[str], places: Sequence[int], how: Sampling) -> list[list[list[int]]]:
         """For each text, the tokens of each draw before its end."""
         count, prompts = how.draws or how.samples, [self._prompt(text) for text in texts]
-        found: list[list[list[int]]] = [[] for _ in texts]
-        for block in _blocks([bucket(len(ids), self.config.context) for ids in prompts], count, how.batch):
-            keys = _keys(how.seed, np.asarray(places)[block.filled], np.arange(block.first, block.first + block.rows))
-            written = self._written([prompts[n] for n in block.filled], keys, how)
-            for text, rows in zip(block.texts, written, strict=False):  # what fills the block comes last
-                found[text] += rows[: count - block.first]
-        return found
-
-    def _written(self, prompts: Sequence[Sequence[int]], keys_B: jax.Array, how: Sampling) -> list[list[list[int]]]:
-        """The tokens of each row of each prompt, which are of one bucket."""
-        params, config = self._weights
-        requests, P = self._requests(keys_B, how.temperature), bucket(max(map(len, prompts)), config.context)
-        lengths = np.array([len(ids) for ids in prompts], np.int32)
-        rows = len(keys_B) // len(prompts)
-        state: DecodeState = prefill_once(params, config, self._positions(P), rows, padded(prompts, P), lengths)
-        parts, count = [], 0
-        while count < LONGEST:
-            state, tokens_BC, _, new = decode_chunk(params, config, state, requests, min(CHUNK, LONGEST - count))
-            if not new:
-                break
-            parts.append(np.asarray(tokens_BC)[:, : int(new)])
-            count += int(new)
-        ids = [self._before_end(row) for row in np.concatenate(parts, 1)]
-        return [ids[n : n + rows] for n in range(0, len(ids), rows)]
-
-    def _positions(self, P: int) -> int:
-        return min(P + LONGEST, self.config.context)
-
-    def _before_end(self, tokens: np.ndarray) -> list[int]:
-        ends = np.flatnonzero(tokens == self.chat.stop)
-        return tokens[: ends[0] if len(ends) else None].tolist()
-
-    def _requests(self, keys_B: jax.Array, temperature: float) -> Requests:
-        return Requests.of(keys_B, temperature=temperature, vocab=self.tokenizer.vocab, end_of_text=self.chat.stop)
+        keys_ND = _keys(how.seed, np.asarray(places), np.arange(count))
+        found: dict[int, list[list[int]]] = {}
+        for P, some in _of_one_size([bucket(len(ids), self.room, least=SHORT) for ids in prompts]):
+            read = [prompts[n] for n in some + some[-1:] * (AHEAD - len(some))]  # so that one program reads them all
+            prompt_R, keys_R = np.repeat(np.arange(len(some)), count), keys_ND[np.array(some)].reshape(-1)
+            asked = how.temperature, self.tokenizer.vocab, self.chat.stop, LONGEST, (P, P + LONGEST), rows_at_once(how.batch)
+            rows = write_in_turns(*self._weights, read, prompt_R, keys_R, *asked)
+            found |= {n: rows[first : first + count] for n, first in zip(some, range(0, len(rows), count), strict=True)}
+        return [found[n] for n in range(len(texts))]
 
     def _nats(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling) -> list[list[float | None]]:
         """-log p of each code and its end; None of one that is too long, and of all where nothing is ranked."""
@@ -220,24 +185,19 @@ class LanguageModel:
         return [Snippet(code, own, bound, [code]) for code, own, bound in zip(codes, ids, nats, strict=True)]
 
 
-def _blocks(sizes: Sequence[int], count: int, batch: int) -> Iterator[Block]:
-    """Blocks that hold `count` draws of each text, at most `batch` rows in one, of texts of one size. All have as many rows, so that few
-    programs are compiled: the last draws of a text may be more than are asked for."""
-    rows = min(count, batch)
-    for _, same in groupby(sorted(range(len(sizes)), key=lambda n: (sizes[n], n)), key=lambda n: sizes[n]):
-        waiting, at_once = list(same), batch // rows
-        for start in range(0, len(waiting), at_once):
-            some = waiting[start : start + at_once]
-            for first in range(0, count, rows):
-                yield Block(some, some + some[-1:] * (at_once - len(some)), first, rows)
+def _of_one_size(sizes: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each size and numbers of that size, up to AHEAD at a time."""
+    for size, same in groupby(sorted(range(len(sizes)), key=lambda n: (sizes[n], n)), key=lambda n: sizes[n]):
+        waiting = list(same)
+        for first in range(0, len(waiting), AHEAD):
+            yield size, waiting[first : first + AHEAD]
 
 
 @partial(jax.jit, static_argnums=0)
-def _keys(seed: int, place_N, draw_R) -> jax.Array:
-    """A key for each draw of each text, those of a text together: by its own number and the draw's, as in generate.py."""
+def _keys(seed: int, place_N, draw_D) -> jax.Array:
+    """A key for each draw of each text, [N, D]: by the text's own number and the draw's, as in generate.py."""
     key = jax.random.key(seed)
-    keys_NR = jax.vmap(lambda place: jax.vmap(lambda draw: jax.random.fold_in(jax.random.fold_in(key, place), draw))(draw_R))(place_N)
-    return keys_NR.reshape(-1)
+    return jax.vmap(lambda place: jax.vmap(lambda draw: jax.random.fold_in(jax.random.fold_in(key, place), draw))(draw_D))(place_N)
 
 
 def is_language_model(path: Path) -> bool:

@@ -211,16 +211,31 @@ def prefill(
     return DecodeState(Cache(cache.layers, jnp.asarray(length_B)), token_B, token_B == requests.end_of_text, logprob_B)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "positions", "rows"))
-def prefill_once(params: Params, config: ModelConfig, positions: int, rows: int, tokens_NP, length_N) -> DecodeState:
-    """Reads each of N prompts once for `rows` rows that go on from it, those of a prompt together, N x `rows` in all. No token is drawn
-    yet: the prompt's last, which is not in the cache, stands in for it."""
+@functools.partial(jax.jit, static_argnames=("config", "positions"))
+def prefill_once(params: Params, config: ModelConfig, positions: int, tokens_NP, length_N) -> DecodeState:
+    """Reads N prompts into a new cache, for rows that go on from them (`in_rows`). No token is drawn yet: each prompt's last, which is not
+    in the cache, stands in for it."""
     before_N = length_N - 1
     cache = forward(params, config, tokens_NP, cache=empty_cache(config, tokens_NP.shape[0], positions), real_B=before_N).cache
     assert cache is not None
-    row_B = jnp.repeat(jnp.arange(tokens_NP.shape[0]), rows)
     last_N = jnp.take_along_axis(tokens_NP, before_N[:, None], 1)[:, 0]
-    return DecodeState(in_order(Cache(cache.layers, before_N), row_B), last_N[row_B], jnp.zeros(row_B.shape, bool))
+    return DecodeState(Cache(cache.layers, before_N), last_N, jnp.zeros(last_N.shape, bool))
+
+
+@jax.jit
+def in_rows(state: DecodeState, row_B) -> DecodeState:
+    """The rows row_B[b] of a state whose tokens' log-probabilities nobody asked for."""
+    return DecodeState(in_order(state.cache, row_B), state.token_B[row_B], state.done_B[row_B])
+
+
+@functools.partial(jax.jit, donate_argnames=("state",))
+def admit(state: DecodeState, others: DecodeState, row_B, new_B) -> DecodeState:
+    """The state (of two rows or more) in which row b is row row_B[b] of `others` where new_B[b]."""
+
+    def chosen(new_BX, old_BX):
+        return jnp.where(jnp.expand_dims(new_B, range(1, old_BX.ndim)), new_BX, old_BX)
+
+    return jax.tree.map(chosen, in_rows(others, row_B), state)
 
 
 @functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
