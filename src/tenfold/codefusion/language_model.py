@@ -1,7 +1,8 @@
 """A language model that has been taught to answer texts with code, beside the models of this room: `tenfold align sft` on the same pairs.
 
 It is asked by its chat template, token by token as any autoregressive model here, and its bound is -log p of the code and its end as it
-encodes them: nothing is bounded, so `rank_by` says only that it is computed. A text's samples do not depend on those beside it.
+encodes them: nothing is bounded, so `rank_by` says only that it is computed. What is asked beside a text changes its samples by no more than
+the rounding of sums does.
 Shapes: N texts, B rows, P tokens of a prompt.
 """
 
@@ -255,6 +256,6 @@ def _trained_on(path: Path) -> list[str]:
 
 
 def _without_tables(config: ModelConfig) -> int:
-    tables = ("embedding", "head", "head_bias", "positions")
+    tables = ("embedding", "head", "head_bias", "position")
     tree = {name: value for name, value in model_params(config).items() if name not in tables}
     return sum(p.size for p in jax.tree.leaves(tree, is_leaf=lambda p: isinstance(p, Param)))
