@@ -124,7 +124,7 @@ class LanguageModel:
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(self)
+        return Engine(self, "as trained")
 
     def _prompt(self, text: str) -> list[int]:
         return self.chat.prompt([{"role": "user", "content": text}])
