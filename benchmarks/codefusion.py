@@ -3,15 +3,15 @@
     python benchmarks/codefusion_data.py FOLDER tldr.json.gz --out DIR/data
     python benchmarks/codefusion.py train --out DIR [--languages bash python cf] [--kinds codefusion masked autoregressive] [--only-second]
     python benchmarks/codefusion.py score --out DIR [--languages bash python cf] [--kinds ...] [--curve 4 16 64] [--embeddings MODEL]
-        [--retrieved 20] [--distinct meaning] [--draws 64] [--temperature 1] [--together] [--seeds 0 1 2]
+        [--retrieved 20] [--distinct meaning] [--draws 64] [--temperature 1] [--together] [--seeds 0 1 2] [--limit 256]
     python benchmarks/codefusion.py train|score --out DIR --reader MODEL ...
 
 Each model learns in two runs, DIR/runs/LANGUAGE-KIND-first and -second, of as many steps and rows for each kind (ROADS). With --only-second
 it learns from the pairs alone, for as many steps as both together: what learning first is worth. With --reader the language model MODEL
 reads the texts too, and learning is shorter (READ); those runs have -reader behind their names. `score` puts all runs of a language that
-are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds0-1, -64 and -t1 behind
-it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. The kind "language"
-is a language model that `tenfold align sft` has taught the pairs, DIR/runs/LANGUAGE-language-second: `score` takes it, and puts
+are done into one table, DIR/scores/LANGUAGE, with -reader, -retrieved, -meaning, -together, -only-second, -seeds0-1, -64, -t1 and -of256
+behind it where so asked. With --seeds a model is trained for each; runs of other seeds than 0 have -seed1 behind their names. The kind
+"language" is a language model that `tenfold align sft` has taught the pairs, DIR/runs/LANGUAGE-language-second: `score` takes it, and puts
 -with-language behind the table's name; `train` does not make it. All commands go on where they were stopped. One process a core is the
 quickest:
 
@@ -135,6 +135,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
         curve_limit=CURVE_ITEMS,
         embeddings=options.embeddings,
         together=options.together,
+        limit=options.limit,
         run_code=language == "python",
     )
     said = ["reader" if reader else "", "retrieved" if how.retrieved else "", "meaning" if how.distinct == "meaning" else ""]
@@ -143,6 +144,7 @@ def score(out: Path, language: str, options: argparse.Namespace) -> None:
     said += [f"with-{LANGUAGE}"] if LANGUAGE in options.kinds else []
     said += [str(how.draws)] if how.draws != SAMPLING.draws else []
     said += [f"t{how.temperature:g}"] if how.temperature != SAMPLING.temperature else []
+    said += [f"of{options.limit}"] if options.limit else []
     score_runs(done, settings, out / "scores" / "-".join([language, *filter(None, said)]))
 
 
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=SAMPLING.temperature, help="of masked and autoregressive models")
     parser.add_argument("--distinct", choices=["letters", "meaning"], default="letters", help="how five answers differ")
     parser.add_argument("--together", action="store_true", help="a row in which the kinds named answer together")
+    parser.add_argument("--limit", type=int, help="test items, drawn at random")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a model for each")
     parser.add_argument("--reader", help="a language model that reads the texts too")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
 """A language model that has been taught to answer texts with code, beside the models of this room: `tenfold align sft` on the same pairs.
 
 It is asked by its chat template, token by token as any autoregressive model here, and its bound is -log p of the code and its end as it
-encodes them: nothing is bounded, so `rank_by` says only that it is computed. What is asked beside a text changes its samples by no more than
-the rounding of sums does.
+encodes them: nothing is bounded, so `rank_by` says only that it is computed. What is asked beside a text changes its samples by no more
+than the rounding of sums does.
 Shapes: N texts, B rows, P tokens of a prompt.
 """
 

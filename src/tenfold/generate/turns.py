@@ -60,7 +60,8 @@ def write_in_turns(
         requests = Requests.of(keys_R[row_B], temperature=temperature, vocab=vocab, end_of_text=end)
         state, tokens_BC, _, count = decode_chunk(params, config, state, requests, TURN)
         for slot in np.flatnonzero(open_B):
-            tokens, own = np.asarray(tokens_BC)[slot, : int(count)], written[row_B[slot]]
+            own = written[row_B[slot]]
+            tokens = np.asarray(tokens_BC)[slot, : min(int(count), most - len(own))]
             ends = np.flatnonzero(tokens == end)
-            own += tokens[: ends[0] if len(ends) else most - len(own)].tolist()
+            own += tokens[: ends[0] if len(ends) else None].tolist()
             open_B[slot] = not len(ends) and len(own) < most
