@@ -6,7 +6,7 @@ import pytest
 
 from tenfold.generate.decode import Requests, decode, prepare_for_decode
 from tenfold.generate.sampling import row_keys
-from tenfold.generate.turns import rows_at_once, write_in_turns
+from tenfold.generate.turns import Turns, rows_at_once, write_in_turns
 from tenfold.model.cache import UNROLLED_ROWS
 
 PROMPTS = [[5, 9, 200], [7], list(range(40, 61))]
@@ -26,7 +26,7 @@ def test_each_row_goes_on_from_its_prompt_with_its_key_until_its_end(tiny, noisy
     end = int(tokens[np.argmin(abs(rows - 5))])
     expected = [row[: list(row).index(end)].tolist() if end in row else row.tolist() for row in alone]
     assert len({len(row) for row in expected}) > 2
-    found = write_in_turns(weights, prepared, PROMPTS, prompt_R, keys_R, 1.0, config.vocab, end, MOST, (32, 64), at_once)
+    found = write_in_turns(weights, prepared, PROMPTS, prompt_R, keys_R, Turns(1.0, config.vocab, end, MOST, 32, at_once))
     assert found == expected
 
 

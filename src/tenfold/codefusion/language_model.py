@@ -31,7 +31,7 @@ from tenfold.evaluate.engine import Engine
 from tenfold.evaluate.run import digests
 from tenfold.generate.complete import check_decodes
 from tenfold.generate.decode import Requests, bucket, decode_chunk, prefill_once, prepare_for_decode
-from tenfold.generate.turns import TURN, rows_at_once, write_in_turns
+from tenfold.generate.turns import TURN, Turns, rows_at_once, write_in_turns
 from tenfold.model.config import ModelConfig
 from tenfold.model.params import Param, Params, model_params, parameter_count
 from tenfold.sharding.axes import make_mesh
@@ -158,8 +158,8 @@ class LanguageModel:
         for P, some in _of_one_size([bucket(len(ids), self.room, least=SHORT) for ids in prompts]):
             read = [prompts[n] for n in some + some[-1:] * (AHEAD - len(some))]  # so that one program reads them all
             prompt_R, keys_R = np.repeat(np.arange(len(some)), count), keys_ND[np.array(some)].reshape(-1)
-            asked = how.temperature, self.tokenizer.vocab, self.chat.stop, LONGEST, (P, P + LONGEST), rows_at_once(how.batch)
-            rows = write_in_turns(*self._weights, read, prompt_R, keys_R, *asked)
+            turns = Turns(how.temperature, self.tokenizer.vocab, self.chat.stop, LONGEST, P, rows_at_once(how.batch))
+            rows = write_in_turns(*self._weights, read, prompt_R, keys_R, turns)
             found |= {n: rows[first : first + count] for n, first in zip(some, range(0, len(rows), count), strict=True)}
         return [found[n] for n in range(len(texts))]
 
