@@ -19,14 +19,8 @@ TEST = [
 ]
 
 
-@dataclass
-class Rote:
-    """Knows nothing of texts: what it writes depends on the place, the sample and the steps alone. Counts what it is asked."""
-
-    config: object = FUSION
-    asked: list = field(default_factory=list)
-    stops: int = 10**6
-    """Raises KeyboardInterrupt after so many texts."""
+class OfKind:
+    """What a model's `config` says of it."""
 
     @property
     def kind(self):
@@ -35,6 +29,16 @@ class Rote:
     @property
     def all_steps(self):
         return self.config.all_steps
+
+
+@dataclass
+class Rote(OfKind):
+    """Knows nothing of texts: what it writes depends on the place, the sample and the steps alone. Counts what it is asked."""
+
+    config: object = FUSION
+    asked: list = field(default_factory=list)
+    stops: int = 10**6
+    """Raises KeyboardInterrupt after so many texts."""
 
     def too_long(self, texts):
         return sum(len(text.split()) >= self.config.text_length for text in texts)

@@ -14,7 +14,10 @@ from tenfold.align.sft import train_sft
 from tenfold.align.templates import find_template
 from tenfold.codefusion.candidates import load_writer, open_candidates
 from tenfold.codefusion.data import Example
+from tenfold.codefusion.generate import FusionModel
 from tenfold.codefusion.language_model import LONGEST, LanguageModel
+from tenfold.codefusion.model import init_fusion
+from tenfold.codefusion.panel import generate_together
 from tenfold.codefusion.retrieval import Retrieval
 from tenfold.codefusion.score import score
 from tenfold.codefusion.score_settings import ScoreSettings
@@ -28,7 +31,7 @@ from tenfold.recipes.codefusion import write_snippets
 from tenfold.recipes.codefusion_score import score_runs
 from tenfold.tokens.tokenizer import train_tokenizer
 from tiny_chat import tiny_sft, write_model
-from tiny_fusion import PAIRS
+from tiny_fusion import AUTOREGRESSIVE, PAIRS
 
 CONFIG = ModelConfig(vocab=288, context=LONGEST + 40, layers=1, embed=16, heads=2, dtype="float32")
 TEXTS = ["sort", "sort a list of words by their length", "print hello"]  # prompts of two buckets
@@ -137,7 +140,7 @@ def tuned(tmp_path_factory):
     return train_sft(replace(recipe, model=replace(recipe.model, context=CONFIG.context)), folder / "run").path, start, pairs
 
 
-def test_a_run_of_sft_is_scored_and_answers_together_with_others(tuned, tmp_path, capsys):
+def test_a_run_of_sft_is_scored_and_generates(tuned, tmp_path, capsys):
     run, start, pairs = tuned
     (candidate,) = open_candidates([str(run)])
     about = candidate.about
@@ -160,8 +163,25 @@ def test_a_run_of_sft_is_scored_and_answers_together_with_others(tuned, tmp_path
 
 def test_what_is_no_language_model_to_ask_is_refused(tuned, tmp_path):
     run, start, _ = tuned
-    with pytest.raises(UserError, match="tenfold codefusion"):
+    with pytest.raises(UserError, match="holds no recipe.yaml"):
         load_writer(str(tmp_path / "nothing"))
-    with pytest.raises(UserError):  # a run of `tenfold train` has no template, and is none of codefusion's
+    with pytest.raises(UserError, match="has no chat template, so nothing says how it is asked.\n  Teach it first: tenfold align sft"):
         load_writer(str(start))
     assert load_writer(str(run)).generate(["sort a list"], Sampling(temperature=0.0, batch=1))
+
+
+def test_an_autoregressive_model_and_it_judge_each_other(model):
+    """All that both drew, in the order of the mean of their bounds, each with the bound of the one that wrote it."""
+    tokenizer = train_tokenizer([*PAIRS, *PAIRS.values()], AUTOREGRESSIVE.vocab - 1)
+    other = FusionModel(AUTOREGRESSIVE, init_fusion(jax.random.key(0), AUTOREGRESSIVE), tokenizer)
+    models, text, how = {"one": other, "two": model}, "sort a list", replace(HOW, samples=4, draws=4)
+    found = generate_together(models, [text], how)[0]
+    own = [{snippet.code: snippet.bound for snippet in each.generate([text], how)[0]} for each in models.values()]
+    drawn = [*dict.fromkeys(code for known in own for code in known)]
+    judged = [
+        dict(zip(drawn, each.bounds([text], [drawn], how)[0], strict=True)) | known
+        for each, known in zip(models.values(), own, strict=True)
+    ]
+    mean = {code: math.inf if None in (nats := [each[code] for each in judged]) else sum(nats) / 2 for code in drawn}
+    assert [snippet.code for _, snippet in found] == sorted(mean, key=mean.__getitem__)[:4]
+    assert {name for name, _ in found} <= {*models} and math.isfinite(mean[found[0][1].code])

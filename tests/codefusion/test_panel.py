@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_fusion_score import CODES, TEST, TRAIN, Rote, rote, write_lines
+from made_fusion_score import CODES, TEST, TRAIN, OfKind, Rote, rote, write_lines
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.candidates import Candidate
 from tenfold.codefusion.generate import FusionModel
@@ -30,20 +30,12 @@ RANKED = Sampling(steps=3, samples=5, draws=8, rank_by=4)
 
 
 @dataclass
-class Judge:
+class Judge(OfKind):
     """Finds each code as likely as its table says."""
 
     table: dict
     config: object = AUTOREGRESSIVE
     asked: list = field(default_factory=list)
-
-    @property
-    def kind(self):
-        return self.config.kind
-
-    @property
-    def all_steps(self):
-        return self.config.all_steps
 
     def bounds(self, texts, codes, how, cut=False):
         self.asked += [code for own in codes for code in own]

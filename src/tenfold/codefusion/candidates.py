@@ -10,7 +10,7 @@ import jax
 from tenfold.codefusion.generate import FusionModel, load_fusion
 from tenfold.codefusion.language_model import is_language_model, open_language_model
 from tenfold.codefusion.model import fusion_count, layer_count
-from tenfold.codefusion.run import FusionRun, read_fusion_run
+from tenfold.codefusion.run import FusionRun, read_fusion_run, trained_on
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.snippets import Writer
 from tenfold.corpus.files import fingerprint
@@ -76,17 +76,9 @@ def _open(run: FusionRun) -> tuple[FusionModel, dict[str, Any]]:
         "tokenizer": model.tokenizer.fingerprint,
         "reader": None if model.reader is None else {"path": run.recipe.reader.path, "fingerprint": model.reader.fingerprint},
         "words": None if model.words is None else fingerprint(sorted(model.words)),
-        "trained_on": list(dict.fromkeys(_trained_on(run))),
+        "trained_on": trained_on(run.path, read_fusion_run),
     }
     return model, about
-
-
-def _trained_on(run: FusionRun) -> list[str]:
-    """The files of its data, and of what it started from, as far as that is there."""
-    own = list(run.recipe.data.paths)
-    if run.recipe.start is None or not (Path(run.recipe.start).expanduser() / "recipe.yaml").exists():
-        return own
-    return own + _trained_on(read_fusion_run(run.recipe.start))
 
 
 def told_apart(places: Sequence[Path]) -> list[str]:

@@ -11,17 +11,16 @@ import numpy as np
 from tenfold.codefusion.bound import bound
 from tenfold.codefusion.config import FusionConfig
 from tenfold.codefusion.drafts import draft
-from tenfold.codefusion.meaning import Meanings
 from tenfold.codefusion.model import Text
 from tenfold.codefusion.reader import Reader
-from tenfold.codefusion.retrieval import Retrieval
+from tenfold.codefusion.retrieval import Found
 from tenfold.codefusion.rows import text_rows, trimmed
 from tenfold.codefusion.run import read_fusion_run
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
 from tenfold.codefusion.settings import Sampling
 from tenfold.codefusion.slots import Slotted, filled, slotted, with_slots
-from tenfold.codefusion.snippets import Snippet, best_first, check_asked, check_says
+from tenfold.codefusion.snippets import Snippet, Writer
 from tenfold.errors import UserError
 from tenfold.model.params import Params
 from tenfold.sharding.axes import make_mesh
@@ -33,7 +32,7 @@ HOLE = "<hole>"
 
 
 @dataclass(frozen=True)
-class FusionModel:
+class FusionModel(Writer):
     """A trained model that writes code."""
 
     config: FusionConfig
@@ -56,44 +55,27 @@ class FusionModel:
         """The texts as the model reads them."""
         return [Slotted(text, {}) if self.words is None else slotted(text, self.words) for text in texts]
 
-    def generate(
-        self,
-        texts: Sequence[str],
-        how: Sampling | None = None,
-        given: Sequence[str] | None = None,
-        holes: int = 8,
-        places: Sequence[int] | None = None,
-        cut: bool = False,
-        near: Retrieval | None = None,
-        meanings: Meanings | None = None,
-    ) -> list[list[Snippet]]:
-        """As `Writer.generate`."""
-        how = how or Sampling()
-        config = self.config
-        check_asked(self, how, given, near, meanings)
+    def _written(self, texts, how: Sampling, given, holes: int, place_N: np.ndarray, cut: bool, near):
+        """As `Writer._written`."""
         read = self.slotted(texts)
         text = self._text(texts, read, cut)
-        place_B = np.arange(len(texts)) if places is None else np.asarray(places)
-        given_BT = np.full((len(texts), config.length), FREE, np.int32)
+        given_BT = np.full((len(texts), self.config.length), FREE, np.int32)
         if given is not None:
             given_BT = self._given(given, read, holes)
         drawn = how.draws or how.samples
         rows = [(n, sample) for n in range(len(texts)) for sample in range(drawn)]
         found = np.concatenate(
-            [self._batch(how, text, given_BT, place_B, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
+            [self._batch(how, text, given_BT, place_N, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
             bounds = self._bounds(how, text, found[-1], rows)
         snippets = [self._snippet(found[:, row], bounds[row], read[text].slots) for row, (text, _) in enumerate(rows)]
-        grouped = [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)]
-        drafts = self._drafts(how, near, texts, read, text) if near is not None and how.retrieved else None
-        return best_first(grouped, drafts, how, meanings)
+        return [snippets[n : n + drawn] for n in range(0, len(snippets), drawn)], near and self._drafts(how, near, read, text)
 
-    def _drafts(self, how: Sampling, near: Retrieval, texts, read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
-        """For each text the codes of the nearest ones, nearest first, with their bounds; of those that are too long, without."""
-        found = near.answers(texts, how.retrieved)
-        codes = [[draft(each, read[n], self.words) for each in group] for n, group in enumerate(found)]
+    def _drafts(self, how: Sampling, near: Sequence[Sequence[Found]], read: Sequence[Slotted], text: Text) -> list[list[Snippet]]:
+        """The codes of each text's nearest ones, nearest first, with their bounds; of those that are too long, without."""
+        codes = [[draft(each, read[n], self.words) for each in group] for n, group in enumerate(near)]
         judged = self._judged(how, text, codes)
         return [
             [Snippet(written := filled(code, read[n].slots), ids, nats, [written]) for code, (ids, nats) in zip(group, own, strict=True)]
@@ -180,7 +162,6 @@ class FusionModel:
     def _encoded(self, texts: Sequence[str], cut: bool) -> list[list[int]]:
         encoded = self.tokenizer.encode_batch(list(texts))
         for number, (text, ids) in enumerate(zip(texts, encoded, strict=True), 1):
-            check_says(text, number, len(texts))
             if len(ids) >= self.config.text_length and not cut:
                 most = self.config.text_length - 1
                 last = len(self.tokenizer.decode(ids[:most]))
@@ -192,8 +173,6 @@ class FusionModel:
 
     def _given(self, given: Sequence[str], read: Sequence[Slotted], holes: int) -> np.ndarray:
         """int32[B, T]: the tokens of each snippet's parts, FREE in its holes, and pads after its end."""
-        if self.config.kind == "autoregressive":
-            raise UserError("the model's kind is autoregressive, which writes from left to right and fills no holes.\n  Use another kind.")
         if len(given) != len(read):
             raise UserError(f"{len(given)} snippets are given for {len(read)} texts: give one for each.")
         if holes < 1:

@@ -19,10 +19,10 @@ import numpy as np
 
 from tenfold.align.chat import Chat
 from tenfold.align.templates import find_template
-from tenfold.codefusion.meaning import Meanings
-from tenfold.codefusion.retrieval import Retrieval
+from tenfold.codefusion.model import outside_tables
+from tenfold.codefusion.run import trained_on
 from tenfold.codefusion.settings import Sampling
-from tenfold.codefusion.snippets import Snippet, best_first, check_asked, check_says
+from tenfold.codefusion.snippets import Snippet, Writer
 from tenfold.convert.hugging_face import is_checkpoint
 from tenfold.corpus.files import fingerprint
 from tenfold.errors import UserError
@@ -33,12 +33,12 @@ from tenfold.generate.complete import check_decodes
 from tenfold.generate.decode import Requests, bucket, decode_chunk, prefill_once, prepare_for_decode
 from tenfold.generate.turns import TURN, Turns, rows_at_once, write_in_turns
 from tenfold.model.config import ModelConfig
-from tenfold.model.params import Param, Params, model_params, parameter_count
+from tenfold.model.params import Params, model_params, parameter_count
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.tokenizer import Tokenizer
 from tenfold.train.checkpoint import Checkpoints
-from tenfold.train.run import CHAT_TEMPLATE, read_run
+from tenfold.train.run import read_run
 from tenfold.train.start import open_trained
 
 LONGEST = 128
@@ -48,8 +48,8 @@ AHEAD, SHORT = 16, 32
 
 
 @dataclass(frozen=True)
-class LanguageModel:
-    """A trained language model, and how it is asked. It is a snippets.Writer."""
+class LanguageModel(Writer):
+    """A trained language model, and how it is asked."""
 
     config: ModelConfig
     params: Params
@@ -72,32 +72,19 @@ class LanguageModel:
         """Tokens of a prompt that it reads."""
         return self.config.context - LONGEST
 
-    def generate(
-        self,
-        texts: Sequence[str],
-        how: Sampling | None = None,
-        given: Sequence[str] | None = None,
-        holes: int = 8,
-        places: Sequence[int] | None = None,
-        cut: bool = False,
-        near: Retrieval | None = None,
-        meanings: Meanings | None = None,
-    ) -> list[list[Snippet]]:
-        """As `Writer.generate`."""
-        how = how or Sampling()
-        check_asked(self, how, given, near, meanings)
-        if given is not None:
-            raise UserError("a language model writes from left to right and fills no holes.\n  Use another kind for --given.")
+    def _written(self, texts, how: Sampling, given, holes: int, place_N: np.ndarray, cut: bool, near):
+        """As `Writer._written`."""
         texts = self._cut(texts, cut)
-        drawn = self._drawn(texts, range(len(texts)) if places is None else places, how)
-        codes = [[self.tokenizer.decode(ids) for ids in group] for group in drawn]
-        written = [self._snippets(*each) for each in zip(codes, drawn, self._nats(texts, codes, how), strict=True)]
-        drafts = None
-        if near is not None and how.retrieved:
-            found = [[each.code for each in group] for group in near.answers(texts, how.retrieved)]
-            ids = [self.tokenizer.encode_batch(group) for group in found]
-            drafts = [self._snippets(*each) for each in zip(found, ids, self._nats(texts, found, how), strict=True)]
-        return best_first(written, drafts, how, meanings)
+        drawn = self._drawn(texts, place_N, how)
+        own = self._snippets(texts, [[self.tokenizer.decode(ids) for ids in group] for group in drawn], drawn, how)
+        if near is None:
+            return own, None
+        codes = [[each.code for each in group] for group in near]
+        return own, self._snippets(texts, codes, [self.tokenizer.encode_batch(group) for group in codes], how)
+
+    def _snippets(self, texts, codes: Sequence[Sequence[str]], tokens, how: Sampling) -> list[list[Snippet]]:
+        groups = zip(codes, tokens, self._nats(texts, codes, how), strict=True)
+        return [[Snippet(code, ids, nats, [code]) for code, ids, nats in zip(*each, strict=True)] for each in groups]
 
     def bounds(self, texts: Sequence[str], codes: Sequence[Sequence[str]], how: Sampling, cut: bool = False) -> list[list[float | None]]:
         """As `Writer.bounds`."""
@@ -133,7 +120,6 @@ class LanguageModel:
         """The texts, those that are too long cut at their end."""
         found = []
         for number, text in enumerate(texts, 1):
-            check_says(text, number, len(texts))
             short = self._shortened(text)
             if short != text and not cut:
                 raise UserError(
@@ -150,10 +136,10 @@ class LanguageModel:
             text = self.tokenizer.decode(ids)
         return text
 
-    def _drawn(self, texts: Sequence[str], places: Sequence[int], how: Sampling) -> list[list[list[int]]]:
+    def _drawn(self, texts: Sequence[str], place_N: np.ndarray, how: Sampling) -> list[list[list[int]]]:
         """For each text, the tokens of each draw before its end."""
         count, prompts = how.draws or how.samples, [self._prompt(text) for text in texts]
-        keys_ND = _keys(how.seed, np.asarray(places), np.arange(count))
+        keys_ND = _keys(how.seed, place_N, np.arange(count))
         found: dict[int, list[list[int]]] = {}
         for P, some in _of_one_size([bucket(len(ids), self.room, least=SHORT) for ids in prompts]):
             read = [prompts[n] for n in some + some[-1:] * (AHEAD - len(some))]  # so that one program reads them all
@@ -181,10 +167,6 @@ class LanguageModel:
         first, end = written.index(True), len(written) - written[::-1].index(True)
         return paths.Path(tuple(ids[: end - 1]), tuple(ids[first:end]))
 
-    @staticmethod
-    def _snippets(codes: Sequence[str], ids: Sequence[list[int]], nats: Sequence[float | None]) -> list[Snippet]:
-        return [Snippet(code, own, bound, [code]) for code, own, bound in zip(codes, ids, nats, strict=True)]
-
 
 def _of_one_size(sizes: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
     """Each size and numbers of that size, up to AHEAD at a time."""
@@ -202,10 +184,14 @@ def _keys(seed: int, place_N, draw_D) -> jax.Array:
 
 
 def is_language_model(path: Path) -> bool:
-    """Whether a path is a language model's and not one of this room's runs: another model's files, or a run that can be chatted with."""
-    if (path / "recipe.yaml").exists():
-        return (path / CHAT_TEMPLATE).exists()
-    return path.suffix == ".gguf" or is_checkpoint(path)
+    """Whether a path is a language model's, a run or another's files, and not one of this room's runs."""
+    if not (path / "recipe.yaml").exists():
+        return path.suffix == ".gguf" or is_checkpoint(path)
+    try:
+        read_run(path)
+    except UserError:
+        return False
+    return True
 
 
 def open_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
@@ -229,12 +215,12 @@ def open_language_model(path: Path) -> tuple[LanguageModel, dict[str, Any]]:
         "kind": "language model",
         "step": _step(path),
         "parameters": parameter_count(start.config),
-        "without_tables": _without_tables(start.config),
+        "without_tables": outside_tables(model_params(start.config)),
         "fingerprint": fingerprint(digests(params), repr(start.config), start.chat_template),
         "tokenizer": tokenizer.fingerprint,
         "reader": None,
         "words": None,
-        "trained_on": list(dict.fromkeys(_trained_on(path))),
+        "trained_on": trained_on(path, read_run),
     }
     return LanguageModel(start.config, params, chat), about
 
@@ -245,17 +231,3 @@ def _step(path: Path) -> int | None:
         return None
     with Checkpoints(path / "checkpoints") as checkpoints:
         return checkpoints.steps()[-1]
-
-
-def _trained_on(path: Path) -> list[str]:
-    """The files of a run's data, and of what it started from, as far as that is there."""
-    if not (path / "recipe.yaml").exists():
-        return []
-    recipe = read_run(path).recipe
-    return [*recipe.data.paths, *(_trained_on(Path(recipe.start).expanduser()) if recipe.start else [])]
-
-
-def _without_tables(config: ModelConfig) -> int:
-    tables = ("embedding", "head", "head_bias", "position")
-    tree = {name: value for name, value in model_params(config).items() if name not in tables}
-    return sum(p.size for p in jax.tree.leaves(tree, is_leaf=lambda p: isinstance(p, Param)))

@@ -19,6 +19,7 @@ from tenfold.model.transformer import Around, Encoded, blocks, encode, keep_enco
 from tenfold.sharding.axes import constrain
 
 LONGEST_PERIOD = 10_000  # of the embedding of steps
+TABLES = ("embedding", "code", "head", "head_bias", "position")
 
 
 class Text(NamedTuple):
@@ -89,9 +90,13 @@ def fusion_count(config: FusionConfig) -> int:
 
 def layer_count(config: FusionConfig) -> int:
     """Weights of all but the tables of tokens, which is what models of one size have alike."""
-    tables = ("embedding", "code", "head", "head_bias")
-    tree = {name: value for name, value in fusion_params(config).items() if name not in tables}
-    return sum(p.size for p in jax.tree.leaves(tree, is_leaf=lambda p: isinstance(p, Param)))
+    return outside_tables(fusion_params(config))
+
+
+def outside_tables(tree: Params) -> int:
+    """Weights of a tree of Params that are in no table of tokens or positions."""
+    rest = {name: value for name, value in tree.items() if name not in TABLES}
+    return sum(p.size for p in jax.tree.leaves(rest, is_leaf=lambda p: isinstance(p, Param)))
 
 
 def read_text(params: Params, config: FusionConfig, text: Text) -> Encoded:

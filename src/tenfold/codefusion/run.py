@@ -4,8 +4,10 @@ The directory is as other runs' (train/run.py); its recipe.yaml is a FusionRecip
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -75,6 +77,15 @@ def read_fusion_run(path: str | Path) -> FusionRun:
     if not file.exists():
         raise UserError(f"{path} holds no recipe.yaml.\n  Name a directory that `tenfold codefusion pretrain` or `finetune` wrote.")
     return FusionRun(path, load_as(FusionRecipe, file))
+
+
+def trained_on(path: Path, read: Callable[[Path], Any]) -> list[str]:
+    """The files of a run's data and of what it started from, as far as that is there, each once. `read` reads runs of its kind."""
+    if not (path / "recipe.yaml").exists():
+        return []
+    recipe = read(path).recipe
+    before = trained_on(Path(recipe.start).expanduser(), read) if recipe.start is not None else []
+    return list(dict.fromkeys([*recipe.data.paths, *before]))
 
 
 def open_fusion_run(path: Path, recipe: FusionRecipe) -> FusionRun:

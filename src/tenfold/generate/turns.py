@@ -63,9 +63,10 @@ def write_in_turns(
         state = replace(state, done_B=jnp.asarray(~open_B))
         requests = Requests.of(keys_R[row_B], temperature=how.temperature, vocab=how.vocab, end_of_text=how.end)
         state, tokens_BC, _, count = decode_chunk(params, config, state, requests, TURN)
+        new_BC = np.asarray(tokens_BC)[:, : int(count)]
         for slot in np.flatnonzero(open_B):
             own = written[row_B[slot]]
-            tokens = np.asarray(tokens_BC)[slot, : min(int(count), how.most - len(own))]
+            tokens = new_BC[slot, : how.most - len(own)]
             ends = np.flatnonzero(tokens == how.end)
             own += tokens[: ends[0] if len(ends) else None].tolist()
             open_B[slot] = not len(ends) and len(own) < how.most
