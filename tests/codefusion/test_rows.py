@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenfold.codefusion.data import Example
 from tenfold.codefusion.recipe import FusionTraining
-from tenfold.codefusion.rows import RowMaker, encode_examples, trimmed
+from tenfold.codefusion.rows import RowMaker, closed, encode_examples, trimmed
 from tenfold.errors import UserError
 from tiny_fusion import MASKED, PAIRS
 
@@ -34,6 +36,20 @@ def test_each_example_comes_once_before_any_comes_again(maker, tokenizer):
     rows = maker(batch=2)
     codes = [tokenizer.decode(trimmed(row, tokenizer.end_of_text)) for step in range(4) for row in rows.batch(step).code_BT]
     assert sorted(codes[:4]) == sorted(codes[4:]) == sorted(PAIRS.values())
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=12))
+def test_a_hole_ends_at_its_first_pad_and_what_is_given_stays(places):
+    """Against holes one by one; 0 is the pad, and what is given has none."""
+    left: list[int] = []
+    open_hole = True
+    for free, token in places:
+        open_hole = not free or (open_hole and token != 0)
+        left += [token if free else token + 1] * open_hole
+    free_BT = np.array([[free for free, _ in places]])
+    tokens_FBT = np.array([[[token if free else token + 1 for free, token in places]]] * 2)
+    row = left + [0] * (len(places) - len(left))
+    assert closed(tokens_FBT, free_BT, 0).tolist() == [[row]] * 2
 
 
 def test_pairs_have_their_text_and_pads_count_less(maker, tokenizer):

@@ -203,5 +203,5 @@ def test_samples_are_grouped_ranked_and_fill_what_is_given(model):
     dot, call = (model.tokenizer.encode(part) for part in ("x.", "()"))
     for each in found[0]:
         assert each.tokens[: len(dot)] == dot
-        if len(each.tokens) > len(dot) + 2:  # a pad may have been found in a hole, which ends the snippet
-            assert each.tokens[len(dot) + 2 :] == call
+        assert each.tokens[-len(call) :] == call  # behind a hole that took fewer tokens, too
+        assert len(dot) + len(call) <= len(each.tokens) <= len(dot) + 2 + len(call)

@@ -14,7 +14,7 @@ from tenfold.codefusion.drafts import draft
 from tenfold.codefusion.model import Text
 from tenfold.codefusion.reader import Reader
 from tenfold.codefusion.retrieval import Found
-from tenfold.codefusion.rows import text_rows, trimmed
+from tenfold.codefusion.rows import closed, text_rows, trimmed
 from tenfold.codefusion.run import read_fusion_run
 from tenfold.codefusion.sample import FREE, Asked, sample_fusion
 from tenfold.codefusion.sample_tokens import sample_autoregressive, sample_masked
@@ -67,6 +67,7 @@ class FusionModel(Writer):
         found = np.concatenate(
             [self._batch(how, text, given_BT, place_N, rows[n : n + how.batch]) for n in range(0, len(rows), how.batch)], 1
         )
+        found = closed(found, (given_BT == FREE)[[n for n, _ in rows]], self.tokenizer.end_of_text)
         bounds: Sequence[float | None] = [None] * len(rows)
         if how.rank_by:
             bounds = self._bounds(how, text, found[-1], rows)
@@ -143,10 +144,8 @@ class FusionModel(Writer):
         found = sampler.lower(self.params, config, asked, *rest).compile().memory_analysis()
         return found and int(found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes)
 
-    def _bounds(self, how: Sampling, text: Text, tokens_BT, rows) -> list[float]:
+    def _bounds(self, how: Sampling, text: Text, code_BT, rows) -> list[float]:
         pad, found = self.tokenizer.end_of_text, []
-        ended = np.cumsum(tokens_BT == pad, axis=1) > 0
-        code_BT = np.where(ended, pad, tokens_BT)  # what follows the first pad is cut off, so it is no part of the snippet
         texts = np.array([n for n, _ in rows])
         for first in range(0, len(rows), how.batch):
             at = np.minimum(np.arange(first, first + how.batch), len(rows) - 1)

@@ -126,6 +126,16 @@ class RowMaker:
         return hidden_tokens(random, found.code, pieces, spans, self.recipe.train.mask_share)
 
 
+def closed(tokens_FBT: np.ndarray, free_BT: np.ndarray, pad: int) -> np.ndarray:
+    """The tokens without what stands in a hole from its first pad on: what follows the hole moves up, and pads fill the end. Holes are where
+    `free_BT` is True, neighbours one hole; without others, what follows the first pad becomes pads."""
+    pads_FBT = np.cumsum(free_BT & (tokens_FBT == pad), axis=-1)
+    before_FBT = np.maximum.accumulate(np.where(free_BT, 0, pads_FBT), axis=-1)
+    gone_FBT = free_BT & (pads_FBT > before_FBT)
+    left_first = np.argsort(gone_FBT, axis=-1, kind="stable")
+    return np.take_along_axis(np.where(gone_FBT, pad, tokens_FBT), left_first, axis=-1)
+
+
 def trimmed(tokens_T: Sequence[int], pad: int) -> list[int]:
     """The tokens before the first pad."""
     tokens = [int(token) for token in tokens_T]
