@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
@@ -85,6 +86,26 @@ def test_gpt2s_own_files(gpt2_files, tokenizer, documents):
     for each in documents[:5]:
         ids, pieces = gpt2.encode(each.text), tokenizer.encode(each.text)
         assert [gpt2.decode_bytes([id]) for id in ids] == [tokenizer.decode_bytes([id]) for id in pieces]
+
+
+def test_codet5s_files(gpt2_files, documents, tmp_path):
+    """vocab.json, merges.txt and the sentinels of an added_tokens.json, as the library itself reads the first two."""
+    ordinary = [token for token in json.loads((gpt2_files / "encoder.json").read_text("utf-8")) if token != END_OF_TEXT]
+    vocab = {token: id for id, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "<mask>", *ordinary])}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab))
+    (tmp_path / "merges.txt").write_text((gpt2_files / "vocab.bpe").read_text("utf-8"), "utf-8")
+    sentinels = {f"<extra_id_{n}>": len(vocab) + 9 - n for n in range(10)}
+    (tmp_path / "added_tokens.json").write_text(json.dumps(sentinels))
+    found = Tokenizer.load(tmp_path)
+    library = tokenizers.ByteLevelBPETokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    for each in documents[:5]:
+        assert found.encode(each.text) == library.encode(each.text).ids
+        assert found.decode(found.encode(each.text)) == each.text
+    assert found.vocab == len(vocab) + 10 and found.end_of_text == 2
+    assert found.control_tokens == {"</s>": 2, **sentinels}
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<extra_id_0>": 9000}))
+    with pytest.raises(UserError, match="gives '<extra_id_0>' the id 9000, but 516 comes next"):
+        Tokenizer.load(tmp_path)
 
 
 def test_the_fingerprint_is_of_what_decides_the_ids(tokenizer, gpt2_files, tmp_path):

@@ -127,8 +127,8 @@ class RowMaker:
 
 
 def closed(tokens_FBT: np.ndarray, free_BT: np.ndarray, pad: int) -> np.ndarray:
-    """The tokens without what stands in a hole from its first pad on: what follows the hole moves up, and pads fill the end. Holes are where
-    `free_BT` is True, neighbours one hole; without others, what follows the first pad becomes pads."""
+    """The tokens without what stands in a hole from its first pad on: what follows the hole moves up, and pads fill the end. Holes are
+    where `free_BT` is True, neighbours one hole; where all are free, what follows the first pad becomes pads."""
     pads_FBT = np.cumsum(free_BT & (tokens_FBT == pad), axis=-1)
     before_FBT = np.maximum.accumulate(np.where(free_BT, 0, pads_FBT), axis=-1)
     gone_FBT = free_BT & (pads_FBT > before_FBT)

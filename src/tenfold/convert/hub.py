@@ -6,7 +6,8 @@ from pathlib import Path
 from tenfold.errors import UserError
 
 PREFIX = "hf:"
-FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json", "encoder.json", "vocab.bpe")
+TOKENIZER = ("tokenizer.json", "encoder.json", "vocab.bpe", "vocab.json", "merges.txt", "added_tokens.json")
+FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER)
 
 
 def hub_name(source: str) -> str | None:

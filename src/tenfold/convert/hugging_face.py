@@ -15,7 +15,7 @@ from tenfold.model.config import Dtype, ModelConfig
 from tenfold.model.families.names import Family
 from tenfold.model.families.registry import FAMILIES, family_of
 from tenfold.model.params import Params
-from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.tokens.tokenizer import Tokenizer, has_tokenizer
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Checkpoint:
         return lazy_weights(self.names, lambda name: self.tensors[name].view(), lambda name: self.tensors[name].dtype)
 
     def tokenizer(self) -> Tokenizer | None:
-        return Tokenizer.load(self.path) if (self.path / "tokenizer.json").exists() else None
+        return Tokenizer.load(self.path) if has_tokenizer(self.path) else None
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -121,7 +121,8 @@ class TokensConfig:
     """Stage 8: token shards."""
 
     tokenizer: str = ""
-    """A tokenizer.json, or a directory with it or with GPT-2's encoder.json and vocab.bpe. Empty: a new byte-level BPE."""
+    """A tokenizer.json, or a directory with it, with GPT-2's encoder.json and vocab.bpe, or with vocab.json and merges.txt.
+    Empty: a new byte-level BPE."""
     vocab: int = 50_257
     """Most tokens of a new tokenizer."""
     held_out: float = 0.05

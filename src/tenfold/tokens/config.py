@@ -17,7 +17,8 @@ class DataConfig:
     held_out: str | None = None
     """Shards or documents to measure on. Absent: 5% of the documents, chosen by their hash."""
     tokenizer: str | None = None
-    """A tokenizer.json, or a directory with it or with GPT-2's encoder.json and vocab.bpe. Absent: the shards' own, or a new one."""
+    """A tokenizer.json, or a directory with it, with GPT-2's encoder.json and vocab.bpe, or with vocab.json and merges.txt.
+    Absent: the shards' own, or a new one."""
     mask_documents: bool = False
     """Keep attention inside each document. GPT-3 did not."""
     seed: int = 0

@@ -16,6 +16,8 @@ from tenfold.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
 ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[EOS]")
+TWO_FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
+"""Byte-level BPE as tokens with their ids and as merges: GPT-2's own names, and those that transformers gives them."""
 SMALLEST_VOCAB = 257  # every byte, and the end of text
 LEAST_COUNT = 2  # a pair seen once is not worth a token
 
@@ -43,20 +45,20 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """A tokenizer.json, a directory with one, or a directory with GPT-2's encoder.json and vocab.bpe.
+        """A tokenizer.json, or a directory with one, with GPT-2's encoder.json and vocab.bpe or with CodeT5's vocab.json and merges.txt.
 
         Raises UserError naming the file where it is missing or not a tokenizer.
         """
         path = Path(path).expanduser()
         file = path / "tokenizer.json" if path.is_dir() else path
         try:
-            if path.is_dir() and not file.exists() and (path / "encoder.json").exists():
-                return cls(_gpt2_json(path))
+            if not file.exists() and (names := _two_files(path)):
+                return cls(_gpt2_json(path, *names))
             return cls(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(
                 f"There is no tokenizer at {str(path)!r} ({error.strerror}: {error.filename}).\n"
-                "  Name a tokenizer.json, or a directory with one or with GPT-2's encoder.json and vocab.bpe."
+                "  Name a tokenizer.json, or a directory with one, with encoder.json and vocab.bpe or with vocab.json and merges.txt."
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{file} is not a tokenizer: {error}\n  Fetch or train it again.") from error
@@ -158,24 +160,38 @@ def train_tokenizer(texts: Iterable[str], vocab: int) -> Tokenizer:
     return Tokenizer(made.to_str())
 
 
-def _gpt2_json(directory: Path) -> str:
-    """The tokenizer.json of GPT-2's own two files."""
+def has_tokenizer(directory: Path) -> bool:
+    """Whether a directory has files that `Tokenizer.load` reads."""
+    return (directory / "tokenizer.json").exists() or _two_files(directory) is not None
+
+
+def _two_files(directory: Path) -> tuple[str, str] | None:
+    return next((names for names in TWO_FILES if (directory / names[0]).exists()), None)
+
+
+def _gpt2_json(directory: Path, tokens_file: str, merges_file: str) -> str:
+    """The tokenizer.json of two files as GPT-2's, and of the tokens that an added_tokens.json adds to them."""
     from tokenizers import Tokenizer as Library
     from tokenizers import decoders, models, pre_tokenizers
 
-    vocab = json.loads((directory / "encoder.json").read_text(encoding="utf-8"))
-    lines = (directory / "vocab.bpe").read_text(encoding="utf-8").split("\n")
+    vocab = json.loads((directory / tokens_file).read_text(encoding="utf-8"))
+    lines = (directory / merges_file).read_text(encoding="utf-8").split("\n")
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     merges = [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
     if len(merges) != len(pairs):
-        raise ValueError("vocab.bpe has lines that are not pairs")
+        raise ValueError(f"{merges_file} has lines that are not pairs")
     try:
         made = Library(models.BPE(vocab, merges))
     except Exception as error:  # the library raises Exception itself
-        raise ValueError(f"encoder.json and vocab.bpe do not fit each other: {error}") from error
+        raise ValueError(f"{tokens_file} and {merges_file} do not fit each other: {error}") from error
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([END_OF_TEXT])
+    more = directory / "added_tokens.json"
+    added: dict[str, int] = json.loads(more.read_text(encoding="utf-8")) if more.exists() else {}
+    end = next((end for end in ENDS if end in vocab), END_OF_TEXT)
+    made.add_special_tokens([*sorted(added, key=added.__getitem__), end])
+    if wrong := [token for token, id in added.items() if made.token_to_id(token) != id]:
+        raise ValueError(f"{more.name} gives {wrong[0]!r} the id {added[wrong[0]]}, but {made.token_to_id(wrong[0])} comes next")
     return made.to_str()
 
 
