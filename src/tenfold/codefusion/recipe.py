@@ -29,8 +29,8 @@ class FusionData:
     """A file of the words that are known, one a line, as `tenfold codefusion words` writes it: all others in a text are slots, which code
     copies. None: those of the start; where there is none, nothing is a slot."""
     language: str = "words"
-    """How identifiers and keywords are found to be masked: `python` by its own tokenizer, `words` by letters. A line's field "language"
-    comes first."""
+    """How identifiers and keywords are found to be masked: `python` by its own tokenizer, `bash` by tree-sitter's, `cf` by the grammar
+    of rules, `words` by letters. A line's field "language" comes first."""
     seed: int = 0
     """The order of the lines. A batch is a function of this and of the step."""
 
