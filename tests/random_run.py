@@ -39,7 +39,7 @@ def make(folder: Path, megabytes: float, kind: str) -> None:
     if kind == "adapter":
         save_adapters(folder / "peft", config, weights, ALPHA, "base")
         return
-    with Checkpoints(folder / "run" / "checkpoints") as checkpoints:
+    with Checkpoints(folder / "run" / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(weights, config, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1]), lora))
     save_recipe(Recipe(model=config, lora=lora, start=source and str(source)), folder / "run" / "recipe.yaml")
 

@@ -26,7 +26,7 @@ def write_model(folder: Path, config: ModelConfig = CONFIG) -> Path:
     """A run directory with random weights."""
     train_tokenizer([" ".join(NAMES)] * 3, config.vocab).save(folder / "tokenizer")
     params = init_params(jax.random.key(0), config)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(params, config, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1])))
     save_recipe(Recipe("base", model=config), folder / "recipe.yaml")
     return folder

@@ -70,7 +70,7 @@ def write_start(folder: Path, steps: int = 0, seed: int = 0) -> Path:
             ids = token.encode(f"{a}+{b}={a + b}")
             rows[row, : len(ids)] = ids
         params, opt_state = step(params, opt_state, rows)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(params, CONFIG, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1])))
     token.save(folder / "tokenizer")
     save_recipe(Recipe("start", model=CONFIG), folder / "recipe.yaml")

@@ -22,7 +22,7 @@ GPT = ModelConfig(vocab=300, context=16, layers=3, embed=24, heads=2, dtype="flo
 def write_gpt(folder: Path, config=GPT, seed=3, objective: Literal["causal", "masked"] = "causal"):
     """A run of a language model of random weights, without a tokenizer."""
     params = init_params(jax.random.key(seed), config)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
+    with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(params, config, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1])))
     save_recipe(Recipe("gpt", model=config, train=TrainConfig(objective=objective)), folder / "recipe.yaml")
     return params

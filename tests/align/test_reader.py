@@ -80,7 +80,7 @@ def test_a_policy_learns_to_answer_in_its_chat(tmp_path):
     """From a start with a template: its run answers by it. Another template than the run began with is another run."""
     config, start = replace(CONFIG, vocab=TOKENIZER.vocab, context=64), tmp_path / "start"
     params = init_params(jax.random.key(0), config)
-    with Checkpoints(start / "checkpoints") as checkpoints:
+    with Checkpoints(start / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(params, config, optax.sgd(0.1), make_mesh(MeshConfig(), jax.devices()[:1])))
     TOKENIZER.save(start / "tokenizer")
     save_recipe(Recipe("start", model=config), start / "recipe.yaml")

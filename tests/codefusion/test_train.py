@@ -180,7 +180,7 @@ def test_an_imported_encoder_takes_its_place(recipe, tokenizer, tmp_path):
     """Its weights, its table and its tokenizer, whether blocks are looped over or not; another shape is refused, with what to say."""
     theirs = replace(FUSION.encoder, layers=1, scan=True)
     state = state_of(init_params(jax.random.key(5), theirs), theirs, optax.sgd(0.1), mesh())
-    with Checkpoints(tmp_path / "t5" / "checkpoints") as checkpoints:
+    with Checkpoints(tmp_path / "t5" / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state)
     save_recipe(Recipe(model=theirs, train=TrainConfig(objective="span")), tmp_path / "t5" / "recipe.yaml")
     tokenizer.save(tmp_path / "t5" / "tokenizer")

@@ -75,7 +75,7 @@ def test_a_trained_checkpoint_is_exported_without_loading_it(scan, old, one, tmp
         monkeypatch.setattr(checkpoint, "_save_args", lambda params: None)
     opened = open_checkpoint(GOLDEN / "llama_gqa", "float32")
     config, optimizer = replace(opened.config, scan=scan), optax.sgd(0.1)
-    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+    with Checkpoints(tmp_path / "run" / "checkpoints", keep=1) as checkpoints:
         checkpoints.save(state_of(numbers(config), config, optimizer, one))
     save_recipe(Recipe(model=config), tmp_path / "run" / "recipe.yaml")
     chunks = {leaf.chunk[0] for leaf in jax.tree.leaves(stored_params(tmp_path / "run", config)[0]["blocks"])}

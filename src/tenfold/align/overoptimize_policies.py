@@ -43,7 +43,7 @@ def optimised(work: Work, proxy: Proxy, spread: float) -> list[dict[str, Any]] |
     work.watch.stage(f"{work.recipe.rl.method} against {proxy.name}: measuring {len(wanted)} policies")
     reward, like = load_proxy(work, proxy), abstract_params(work.start.model, work.mesh)
     file.parent.mkdir(exist_ok=True)
-    with Checkpoints(path / "checkpoints", keep=len(wanted)) as checkpoints:
+    with Checkpoints(path / "checkpoints") as checkpoints:
         for step in wanted[len(found) :]:
             params = checkpoints.params_of(step, like) if step else work.params
             found.append({"step": step} | measure(work, params, reward))

@@ -99,7 +99,7 @@ def own_body(work: Work, size: str, member: int) -> Path:
 def _write_model(work: Work, path: Path, config: ModelConfig, params: Params) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_directory(path) as folder:
-        with Checkpoints(folder / "checkpoints") as checkpoints:
+        with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
             checkpoints.save(state_of(params, config, optax.identity(), work.mesh))
         work.tokenizer.save(folder / "tokenizer")
         save_recipe(Recipe("size", model=config), folder / "recipe.yaml")

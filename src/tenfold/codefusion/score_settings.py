@@ -37,8 +37,8 @@ class ScoreSettings:
     frame_items: int = 64
     """Test items that are looked at on the way, drawn at random."""
     embeddings: str | None = None
-    """A model whose table of tokens compares code: a run, a Hugging Face directory or a .gguf. Python's embedding match and the likeness of samples
-    need it."""
+    """A model whose table of tokens compares code: a run, a Hugging Face directory or a .gguf. Python's embedding match and the likeness of
+    samples need it."""
     speed_rounds: int = 3
     """Times that each model is timed on a whole batch, in turn; 0: not at all."""
 

@@ -28,11 +28,17 @@ def quiet_orbax() -> None:
 
 
 class Checkpoints:
-    """The checkpoints of one run directory. Use as a context manager: leaving it waits for what is still being written."""
+    """The checkpoints of one run directory. Use as a context manager: leaving it waits for what is still being written.
 
-    def __init__(self, folder: Path, keep: int = 3):
+    `keep`: of so many, for the one process that writes. None: they are only read, beside a training that may be writing one.
+    """
+
+    def __init__(self, folder: Path, keep: int | None = None):
         quiet_orbax()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True)
+        self._writes = writes = keep is not None
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=writes, read_only=not writes, cleanup_tmp_directories=writes, enable_async_checkpointing=writes
+        )
         self.folder = folder.resolve()
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -48,6 +54,8 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Starts writing; the arrays are copied first, so the state may be donated at once."""
+        if not self._writes:
+            raise ValueError(f"{self.folder} was not opened to be written (keep), so step {int(state.step)} is not saved.")
         items = ocp.args.Composite(
             model=ocp.args.StandardSave(state.params, save_args=_save_args(state.params)),
             optimizer=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
