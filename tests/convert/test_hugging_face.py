@@ -23,6 +23,8 @@ from tenfold.model.transformer import encode, forward, logits
 from tenfold.objectives.causal import causal_loss
 from tenfold.sharding.axes import make_mesh
 from tenfold.sharding.config import MeshConfig
+from tenfold.tokens.tokenizer import train_tokenizer
+from tenfold.train.start import open_trained
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "families"
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/expected.npz"))
@@ -217,3 +219,17 @@ def test_a_model_of_no_family_is_not_saved(tmp_path):
     with pytest.raises(UserError, match="no family"):
         save_checkpoint(tmp_path / "a", config, {}, None)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_tokenizer_of_two_files_comes_with_the_model(tmp_path):
+    """As CodeT5's directory has it: the model's own tokenizer, and the one that a training which starts from it uses."""
+    shutil.copytree(GOLDEN / "t5", tmp_path, dirs_exist_ok=True)
+    assert open_checkpoint(tmp_path).tokenizer() is None and open_trained(tmp_path, "float32").tokenizer_path is None
+    made = train_tokenizer(["def f(x):"] * 3, 260)
+    spec = json.loads(Path(made.save(tmp_path / "whole")).read_text("utf-8"))["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(spec["vocab"]))
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in spec["merges"]]
+    (tmp_path / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]), "utf-8")
+    found = open_checkpoint(tmp_path).tokenizer()
+    assert found and found.encode("def f(x): return x") == made.encode("def f(x): return x")
+    assert open_trained(tmp_path, "float32").tokenizer_path == tmp_path

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from tenfold.errors import UserError
+from tenfold.tokens import tokenizer
 
 PREFIX = "hf:"
-TOKENIZER = ("tokenizer.json", "encoder.json", "vocab.bpe", "vocab.json", "merges.txt", "added_tokens.json")
-FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *TOKENIZER)
+FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *tokenizer.FILES)
 
 
 def hub_name(source: str) -> str | None:

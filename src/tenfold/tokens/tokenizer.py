@@ -18,6 +18,8 @@ END_OF_TEXT = "<|endoftext|>"
 ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[EOS]")
 TWO_FILES = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"))
 """Byte-level BPE as tokens with their ids and as merges: GPT-2's own names, and those that transformers gives them."""
+FILES = ("tokenizer.json", *(name for names in TWO_FILES for name in names), "added_tokens.json")
+"""All that a directory's tokenizer is read from."""
 SMALLEST_VOCAB = 257  # every byte, and the end of text
 LEAST_COUNT = 2  # a pair seen once is not worth a token
 

@@ -21,7 +21,7 @@ from tenfold.model.params import Params, restack
 from tenfold.sharding.axes import make_mesh, sharding
 from tenfold.sharding.config import MeshConfig
 from tenfold.tokens.shards import is_shards
-from tenfold.tokens.tokenizer import Tokenizer
+from tenfold.tokens.tokenizer import Tokenizer, has_tokenizer
 from tenfold.train.checkpoint import Checkpoints, load_params
 from tenfold.train.lora import merge
 from tenfold.train.merged import merged_lazily
@@ -60,7 +60,7 @@ def open_trained(path: Path, dtype: Dtype) -> Start:
     if (path / "recipe.yaml").exists():
         return _open_run(path)
     opened = open_model(path, dtype)
-    tokenizer_path = path if (path / "tokenizer.json").exists() else None
+    tokenizer_path = path if has_tokenizer(path) else None
     fingerprint = partial(content_fingerprint, model_files(path))
     return Start(path, opened.config, opened.params, opened.lazy, opened.tokenizer, tokenizer_path, fingerprint, opened.chat_template)
 
